@@ -26,6 +26,7 @@ shots = 3
 model = "python:fake_maker:{maker}"
 tries = 2
 pause_s = 0.1
+interpolate = "none"
 {making}
 [picture]
 width = 64

@@ -170,6 +170,20 @@ def test_two_channels_share_a_worker_and_a_database_in_one_process(tmp_path, fak
     assert two.left() == []
 
 
+def test_shots_in_progress_of_an_earlier_version_are_generated_again(tmp_path, fake, monkeypatch, caplog):
+    runner = ShotRunner(tmp_path, ["cut", "cut"], model=FAKE)
+    old = [tmp_path / "state" / "steps.sqlite", tmp_path / "state" / "steps.sqlite-wal"]
+    old.append(tmp_path / "work" / f"{runner.producer.token}-{runner.begin()}" / "generate.mp4")
+    for path in old:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"steps")
+    monkeypatch.setattr(runner.producer.crew, "start", lambda: None)
+    runner.producer.launch()
+    assert not any(path.exists() for path in old) and "1 shots in progress are generated again" in caplog.text
+    runner.finish()
+    assert runner.ledger.counts()["published"] == 1 and runner.left() == []
+
+
 def test_a_ledger_that_cannot_be_used_says_so(tmp_path):
     ledger = Ledger(tmp_path)
     ledger._state._db.execute("DROP TABLE shots")

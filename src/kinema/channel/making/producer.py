@@ -108,7 +108,7 @@ class Producer:
 
     def launch(self) -> None:
         """Start the workers of this process."""
-        _leave_version_1(self.config.root, self.ledger.counts()["making"])
+        _remove_old_steps(self.config.root, self.ledger.counts()["making"])
         self.dispatch.recall()
         self.dispatch.advance()
         self.crew.start()
@@ -259,11 +259,11 @@ def _able(model: str) -> bool:
         return False
 
 
-def _leave_version_1(root: Path, num_making: int) -> None:
-    """Remove what the steps of the previous version left, which is not read any more; the ledger has all shots."""
+def _remove_old_steps(root: Path, num_making: int) -> None:
+    """Remove what the steps of an earlier version left, which is not read any more; the ledger has all shots."""
     old = root / "state" / "steps.sqlite"
     if old.is_file():
-        log.warning("%s is of the previous version; %d shots in progress are generated again", old, num_making)
+        log.warning("%s is of an earlier version; %d shots in progress are generated again", old, num_making)
         for path in (root / "work").glob("*"):
             if path.name != "media":
                 shutil.rmtree(path, ignore_errors=True)
