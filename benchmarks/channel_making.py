@@ -158,15 +158,13 @@ class Bench:
             reasons = [(shot.id, shot.reason) for shot in ledger.lately("aside", 10)]
         drawn = ended(self.log)
         again = sum(count - 1 for count in drawn.values())
-        print(
-            f"\nshots: {shots}; clips in the library: {len(clips)}, each once: {len({c.id for c in clips}) == len(clips)}"
-        )
+        once = len({clip.id for clip in clips}) == len(clips)
+        print(f"\nshots: {shots}; clips in the library: {len(clips)}, each once: {once}")
         print(f"generated {sum(drawn.values())} times, {again} of them again; continued shots made as: {dict(cuts)}")
-        print(
-            f"failed: {reasons}; jobs left: {left[0]}; media left: {left[1]} bytes; trouble: {state['producer']['trouble']!r}"
-        )
+        print(f"failed: {reasons}; jobs left: {left[0]}; media left: {left[1]} bytes")
+        print(f"trouble: {state['producer']['trouble']!r}")
         playout = state["playout"] or {}
-        print(f"late frames: {playout.get('late')}; alarms: {playout.get('alarms')}")
+        print(f"late frames: {playout.get('late_frames')}; alarms: {playout.get('alarms')}")
 
 
 def main() -> None:
