@@ -66,7 +66,7 @@ class Bench:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
-                text = (self.config.root / "on_air" / "index.m3u8").read_text()
+                text = (self.config.root / "on_air" / "live.m3u8").read_text()
                 if text != self.last:
                     self.last, self.last_at = text, time.monotonic()
             self.worst_s = max(self.worst_s, time.monotonic() - self.last_at)

@@ -88,7 +88,8 @@ def _another(context: Context, making: dict[str, Any], error: Exception) -> Kine
     counted = True
     if isinstance(error, Unavailable):
         pause_s = min(max(pause_s, 1.0), LONGEST_AWAY_PAUSE_S)
-        since = earlier[0]["at"] if earlier else context.job.started_at
-        counted = (context.job.started_at or 0.0) - since + pause_s > making["slowest_s"]
+        now_s = context.job.started_at or 0.0
+        since_s = float(earlier[0]["at"]) if earlier else now_s
+        counted = now_s - since_s + pause_s > making["slowest_s"]
     used = counted + sum(failure.get("times", 1) for failure in earlier if failure["counted"])
     return GivenUp(reason) if counted and used >= making["tries"] else TryLater(reason, pause_s, counted=counted)
