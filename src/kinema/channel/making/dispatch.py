@@ -95,7 +95,7 @@ class Dispatch:
     def _drop(self, id: str, jobs: dict[str, Job]) -> bool:
         """Cancel and delete the jobs of a shot that is not in progress; whether it still has some. The one with its
         last frames stays while the next shot awaits them."""
-        shot = self.ledger.get(id)
+        shot = self.ledger.get(id) if jobs else None
         awaits = shot is not None and shot.state == "published" and awaited(self.ledger, id)
         kept = [job for job in jobs.values() if awaits and (job.result or {}).get("tail")]
         gone = [job for job in jobs.values() if job not in kept and self._remove(job)]
