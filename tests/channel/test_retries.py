@@ -154,6 +154,21 @@ def test_a_shot_that_is_banned_while_it_is_made_is_canceled(tmp_path, fake):
     assert runner.left() == [] and runner.library.ready() == []
 
 
+def test_other_jobs_go_before_shots_for_the_stock_and_started_shots_before_new_ones(tmp_path, fake):
+    making = {"model": FAKE, "upscale": "lanczos", "interpolate": "none"}
+    runner = ShotRunner(tmp_path, ["cut", "cut", "cut"], quality="full", **making)
+    runner.begin()
+    assert runner.step().name == f"{runner.ids[0]} generate"
+    runner.begin()
+    runner.quality = "draft"
+    runner.begin()
+    runner.producer.dispatch.advance()
+    queue = sorted((job for job in runner.store.list() if job.state == "queued"), key=lambda job: job.position)
+    first, second, third = runner.ids
+    assert [job.name for job in queue] == [f"{third} generate", f"{first} upscale", f"{second} generate"]
+    assert queue[0].priority == 0 > queue[1].priority
+
+
 def test_two_channels_share_a_worker_and_a_database_in_one_process(tmp_path, fake):
     one, two = (ShotRunner(tmp_path / name, ["cut", "cut"], model=FAKE) for name in ("one", "two"))
     two.producer.store = two.store = JobStore(one.store.database, one.store.media, two.store.kinds)
