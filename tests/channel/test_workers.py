@@ -30,9 +30,8 @@ def server():
     found.stop()
 
 
-def worker(server: Server, log: Path, number: int) -> Process:
-    command = [sys.executable, "-m", "kinema", "worker", "--only", "channel", "--database", server.url]
-    command += ["--lost", str(LOST_S)]
+def worker(server: Server, log: Path, number: int, *more: str) -> Process:
+    command = [sys.executable, "-m", "kinema", "worker", "--database", server.url, "--lost", str(LOST_S), *more]
     return Process(command, log.with_name(f"worker-{number}.log"), FAKE_SECONDS="0.6", FAKE_LOG=str(log))
 
 
@@ -91,17 +90,22 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
 
 def test_last_frames_travel_to_the_worker_that_goes_on_from_them(server, tmp_path):
     making = f"here = false\nin_flight = 2\nworker_lost_s = {LOST_S}"
-    file = channel_file(tmp_path, enough=8, making=making, database=server.url, maker="FakeContinuer")
+    rest = 'files = "shared"'  # of [database]
+    file = channel_file(tmp_path, enough=8, making=making, database=server.url, maker="FakeContinuer", rest=rest)
     log, root = tmp_path / "fake.log", config_of(file).root
     with Ledger(root) as ledger:
         ids = plan(ledger, "a ball on a meadow", ["cut", "continue", "cut", "continue"])
     at_home = producer(file, log)
-    crew = [worker(server, log, number) for number in (10, 11)]
+    more = ("--only", "channel", "--folder", str(tmp_path / "shared"))
+    crew = [worker(server, log, number, *more) for number in (10, 11)]
     try:
         wait_for(lambda: all(ended(log)[id] for id in ids), at_home)
         assert {tuple(w[1:]) for w in lines(log) if w[0] == "tail"} >= {(ids[1], "20"), (ids[3], "40")}
         with JobStore.open(server.url) as store:
             wait_for(lambda: not [job for job in store.list() if job.body["planned"] in ids], at_home)
+            with store.database.look() as do:
+                assert do("SELECT sha FROM kinema_media_parts") == []
+        assert list((tmp_path / "shared" / "media").iterdir())
     finally:
         for process in [at_home, *crew]:
             process.kill()

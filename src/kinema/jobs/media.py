@@ -198,7 +198,10 @@ class MediaStore:
                 digest.update(rows[0]["data"])
                 number += 1
             if digest.hexdigest() != media.sha256:
-                raise NoSuchMedia(f"The database does not hold the whole of the media {media.sha256}.")
+                raise NoSuchMedia(
+                    f"The database does not hold the whole of the media {media.sha256}. If the machines share a folder "
+                    "of media, each must be given it."
+                )
 
     def _delete(self, do: Do, sha: str, before: float | None = None) -> int:
         """Delete one that no job refers to, within the caller's transaction; return its bytes, else 0."""

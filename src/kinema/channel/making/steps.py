@@ -7,7 +7,6 @@ made as media of the store.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,6 @@ from .job import KNOWN_FRAMES, ClipTimeout, ShotOrder, Unavailable
 if TYPE_CHECKING:
     from ...jobs.context import Context
     from .makers import Makers
-
-log = logging.getLogger("kinema.channel")
 
 
 def generate(makers: Makers, context: Context, body: dict[str, Any]) -> dict[str, Any]:
