@@ -6,7 +6,6 @@ step. Nothing else is remembered, so a restarted producer goes on where the last
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +18,10 @@ from .pipeline import GENERATE, PUBLISH, STEPS, Next, next_step
 from .publish import publish_step
 
 RECENT = 100
+"""Ended shots of each state whose jobs a new process looks for."""
 FULL = -100
 """The priority of shots for the stock: other jobs go first. Drafts, which the channel needs soon, have that of others;
 in both, a step goes before the earlier steps of other shots."""
-log = logging.getLogger("kinema.channel")
 
 
 class Dispatch:
