@@ -38,13 +38,13 @@ class ShotRunner:
         assert shot is not None
         return shot.id
 
-    def step(self) -> Job | None:
-        """Run one job and return it as it ended; None if there is none."""
+    def step(self, stop: threading.Event | None = None) -> Job | None:
+        """Run one job and return it as it ended; None if there is none. stop: of the worker."""
         self.producer.dispatch.advance()
         claim = Claims(self.store, "w").take()
         if claim is None:
             return None
-        self.worker._attempt(claim, threading.Event())
+        self.worker._attempt(claim, stop or threading.Event())
         return self.store.get(claim.job.id)
 
     def finish(self) -> list[Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ from kinema.channel.writing.writer_grammar import GrammarWriter
 from kinema.channel.writing.writer_llm import LanguageModelWriter
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError, WeightsMissing
-from kinema.core.events import Event
+from kinema.core.events import Event, Progress
+from kinema.jobs.context import Context
 from kinema.media.read import probe, read_video
 
 
-def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
+def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path, monkeypatch):
     music = Music(beds=1, seconds=5)
     runner = ShotRunner(tmp_path, music=music, picture=Picture(), model="kinema-mini-wan")
     theme = runner.producer.config.theme
@@ -36,7 +38,20 @@ def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
     assert runner.step().state == "succeeded"
     runner.producer._compose()
     planned = runner.ledger.get(runner.begin())
-    assert [job.state for job in runner.finish()] == ["succeeded"] * 2
+    stop, report = threading.Event(), Context.report
+
+    def stopping(self: Context, event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "sample" and event.done:
+            stop.set()
+        report(self, event)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "report", stopping)
+        assert runner.step(stop).state == "queued"  # its worker ended between two steps
+    made = runner.step()
+    assert made.state == "succeeded" and made.attempts == 2 and made.failures == []
+    assert [event.data for event in runner.store.events(made.id) if event.kind == "resumed"]
+    assert [job.state for job in runner.finish()] == ["succeeded"]
     (clip,) = runner.library.ready()
     info = probe(clip.path)
     assert (info.width, info.height, info.fps) == (576, 320, 24)
