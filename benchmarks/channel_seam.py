@@ -12,6 +12,7 @@ cut.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from itertools import pairwise
@@ -20,12 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from kinema.channel.config import ChannelConfig
-from kinema.channel.making import steps
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "channel"))
+
+from shot_runner import ShotRunner
+
 from kinema.channel.making.continuity import continues
-from kinema.channel.making.ledger import Ledger, PlannedShot
+from kinema.channel.making.kinds import name_of
+from kinema.channel.making.ledger import PlannedShot
 from kinema.channel.making.planning import Planner, job_of
 from kinema.core.chunk import Chunk
+from kinema.jobs.job import Job
 from kinema.media.read import read_video
 from kinema.media.write import write
 
@@ -50,19 +55,21 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 class Bench:
-    def __init__(self, root: Path, config: ChannelConfig) -> None:
-        self.config, self.work, self.workspace = config, root / "work", steps.Workspace("", root / "scratch")
+    """Generates shots by the channel's kind of jobs, one after the other, in this process."""
 
-    def job(self, shot: PlannedShot, **more: Any) -> dict[str, Any]:
-        made = job_of(self.config, "b", shot, str(self.work)) | {"profile": self.config.making.profile}
-        return made | more
+    def __init__(self, root: Path, profile: str) -> None:
+        self.runner = ShotRunner(root, model="kinema-mini-wan", profile=profile)
+        self.config = self.runner.producer.config
 
-    def drawn(self, job: dict[str, Any]) -> tuple[np.ndarray, float]:
-        """Generate a clip; returns its frames and the seconds."""
+    def drawn(self, shot: PlannedShot, **more: Any) -> tuple[Job, np.ndarray, float]:
+        """Generate a clip; returns its job, its frames and the seconds."""
+        body = job_of(self.config, "b", shot) | {"profile": self.config.making.profile} | more
+        self.runner.store.submit(name_of("generate"), body)
         begun = time.perf_counter()
-        step = steps.generate(self.workspace, job)["step"]
+        job = self.runner.step()
         seconds = time.perf_counter() - begun
-        return read_video(self.work / job["id"] / f"{step}.mp4")[0], seconds
+        assert job is not None and job.state == "succeeded", job
+        return job, read_video(self.runner.file(job))[0], seconds
 
 
 def main() -> None:
@@ -71,17 +78,15 @@ def main() -> None:
     options.add_argument("--profile", default="fast")
     options.add_argument("--sheet", type=Path)
     args = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder)) as ledger:
-        config = ChannelConfig.model_validate({"folder": folder, "making": {"profile": args.profile}})
-        bench, rows, found = Bench(Path(folder), config), [], []
+    with tempfile.TemporaryDirectory() as folder:
+        bench, rows, found = Bench(Path(folder), args.profile), [], []
         print("| shots | inside the first | seam, continued | seam, cut | s cut | s continued |")
         print("|---|---|---|---|---|---|")
-        for one, other in pairs_of(Planner(config, ledger), args.pairs):
-            first = bench.job(one, keeps=True)
-            old, _ = bench.drawn(first)
-            steps.tail(bench.workspace, first, steps.GENERATE)
-            new, new_s = bench.drawn(bench.job(other, before=first["id"]))
-            cut, cut_s = bench.drawn(bench.job(other))
+        for one, other in pairs_of(bench.runner.producer.planner, args.pairs):
+            first, old, _ = bench.drawn(one, keeps=True)
+            assert first.result is not None
+            _, new, new_s = bench.drawn(other, before=one.id, tail=first.result["tail"])
+            _, cut, cut_s = bench.drawn(other)
             values = (psnr(old[-2], old[-1]), psnr(old[-1], new[0]), psnr(old[-1], cut[0]), cut_s, new_s)
             print(f"| {one.id} {other.id} | " + " | ".join(f"{value:.1f}" for value in values) + " |", flush=True)
             found.append(values)

@@ -37,12 +37,10 @@ class Server:
         if made.returncode:
             shutil.rmtree(self.folder, ignore_errors=True)
             pytest.skip(f"cannot start PostgreSQL: {made.stderr.strip()[-300:]}")
+        self.command = [binaries / "postgres", "-D", data, "-p", str(self.port), "-k", str(self.folder),
+                        "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]  # fmt: skip
         self.log = (self.folder / "log").open("wb")
-        self.process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-p", str(self.port), "-k", str(self.folder), "-c", "fsync=off",
-             "-c", "listen_addresses=127.0.0.1"],
-            stdout=self.log, stderr=self.log, user=self.user, cwd=self.folder,
-        )  # fmt: skip
+        self.start()
         self.url = f"postgresql://kinema@127.0.0.1:{self.port}/postgres"
         end = time.monotonic() + 60
         while time.monotonic() < end:
@@ -53,6 +51,16 @@ class Server:
                 time.sleep(0.1)
         self.stop()
         pytest.skip("cannot start PostgreSQL: it did not respond within 60 s")
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command, stdout=self.log, stderr=self.log, user=self.user, cwd=self.folder
+        )  # fmt: skip
+
+    def crash(self) -> None:
+        """End it as a crash does; `start` starts it again."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(20)
 
     def new_database(self) -> str:
         """The URL of a new, empty database."""

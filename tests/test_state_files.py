@@ -364,15 +364,6 @@ def test_rows_of_a_damaged_database_are_saved(folder, caplog):
     open_before.close()
 
 
-def test_a_database_that_others_make_is_put_out_of_their_way(folder):
-    """The durable steps' own file: DBOS makes another one."""
-    path = folder / "steps.sqlite"
-    assert sqlite_state.repair(path) is None
-    path.write_bytes(b"no database" * 999)
-    kept = sqlite_state.repair(path)
-    assert kept is not None and kept.read_bytes() == b"no database" * 999 and not path.exists()
-
-
 def test_migrations_follow_each_other(folder):
     path = folder / "x.db"
     steps = ("CREATE TABLE IF NOT EXISTS a (n)", "ALTER TABLE a ADD COLUMN m DEFAULT 5")

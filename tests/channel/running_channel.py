@@ -14,7 +14,7 @@ from typing import Any
 import kinema
 from kinema.channel.config import ChannelConfig, read
 
-PATIENCE_S = 180.0  # for a machine under load
+PATIENCE_S = 90.0  # for a machine under load
 FILE = """
 title = "Test"
 theme = "a ball on a meadow"
@@ -26,6 +26,7 @@ shots = 3
 model = "python:fake_maker:{maker}"
 tries = 2
 pause_s = 0.1
+interpolate = "none"
 {making}
 [picture]
 width = 64

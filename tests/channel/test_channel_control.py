@@ -97,7 +97,7 @@ def test_a_channel_from_start_to_stop(tmp_path):
 
 
 def test_a_channel_that_cannot_work_is_refused_at_once(tmp_path):
-    file = channel_file(tmp_path, making="interpolate = 'none'\nupscale = 'kinema-mini-svd'")
+    file = channel_file(tmp_path, making="upscale = 'kinema-mini-svd'")
     assert kinema("start", str(file), code=2)["field"] == "making.upscale"
     assert kinema("status", str(tmp_path / "none.toml"), code=2)["field"] == "config"
     assert kinema("queue", str(file), code=2)["field"] == "folder"

@@ -3,54 +3,61 @@
 from __future__ import annotations
 
 import os
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from chat_server import Server
+from shot_runner import ShotRunner
 
-from kinema import music
-from kinema.channel.config import ChannelConfig, DirectorConfig, Making, Music
-from kinema.channel.library import Library
-from kinema.channel.making import finish, steps
-from kinema.channel.making.beds import bed_for, bed_name, lacks_beds, make_bed
+from kinema.channel.config import ChannelConfig, DirectorConfig, Music, Picture
+from kinema.channel.making import finish
+from kinema.channel.making.beds import add_bed, bed_for, bed_job, bed_name, missing_bed
 from kinema.channel.making.finish import fitted
+from kinema.channel.making.job import ClipTimeout
 from kinema.channel.making.ledger import Ledger
-from kinema.channel.making.makers import MAKERS, KinemaMaker, deadline, maker
-from kinema.channel.making.planning import Planner, job_of
+from kinema.channel.making.makers import MAKERS, KinemaMaker, Makers, deadline
+from kinema.channel.making.planning import Planner
 from kinema.channel.writing.breaker import SteadyWriter
 from kinema.channel.writing.writer_grammar import GrammarWriter
 from kinema.channel.writing.writer_llm import LanguageModelWriter
 from kinema.core.chunk import Chunk
-from kinema.core.errors import Cancelled, RequestError, WeightsMissing
-from kinema.core.events import Event
+from kinema.core.errors import RequestError, WeightsMissing
+from kinema.core.events import Event, Progress
+from kinema.jobs.context import Context
 from kinema.media.read import probe, read_video
-from kinema.media.write import write
 
 
-def channel_of(tmp_path, **changes) -> steps.Channel:
-    config = ChannelConfig(folder=str(tmp_path), **changes)
-    return steps.Channel(config, Ledger(tmp_path), Library.open(tmp_path))
+def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path, monkeypatch):
+    music = Music(beds=1, seconds=5)
+    runner = ShotRunner(tmp_path, music=music, picture=Picture(), model="kinema-mini-wan")
+    theme = runner.producer.config.theme
+    runner.producer.planner.write(theme)
+    runner.producer._compose()
+    assert runner.step().state == "succeeded"
+    runner.producer._compose()
+    planned = runner.ledger.get(runner.begin())
+    stop, report = threading.Event(), Context.report
 
+    def stopping(self: Context, event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "sample" and event.done:
+            stop.set()
+        report(self, event)
 
-def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
-    channel = channel_of(tmp_path, music=Music(beds=1, seconds=5))
-    Planner(channel.config, channel.ledger).write(channel.config.theme)
-    planned = channel.ledger.begin(channel.config.theme, "draft")
-    job = job_of(channel.config, channel.ledger.token, planned, str(tmp_path / "work"))
-    workspace = steps.Workspace("", tmp_path / "work" / "scratch")
-    drawn = steps.generate(workspace, job)
-    made = steps.conformed(channel, workspace, job, drawn)
-    assert steps.score(channel, job) == {"music": ""}  # a draft does not wait for music
-    bed = steps.score(channel, job | {"quality": "full"})
-    for _ in range(2):  # idempotent
-        assert steps.publish(channel, workspace, job, made, bed) == {"state": "published"}
-    (clip,) = channel.library.ready()
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "report", stopping)
+        assert runner.step(stop).state == "queued"  # its worker ended between two steps
+    made = runner.step()
+    assert made.state == "succeeded" and made.attempts == 2 and made.failures == []
+    assert [event.data for event in runner.store.events(made.id) if event.kind == "resumed"]
+    assert [job.state for job in runner.finish()] == ["succeeded"]
+    (clip,) = runner.library.ready()
     info = probe(clip.path)
     assert (info.width, info.height, info.fps) == (576, 320, 24)
     assert clip.frames % 24 == 0
-    assert (clip.prompt, clip.theme, clip.shot["quality"]) == (planned.prompt, planned.theme, "draft")
-    assert clip.music == tmp_path / "music" / f"{bed_name(planned.theme)}-0.m4a"
-    assert not (tmp_path / "work" / job["id"]).exists()
+    assert (clip.prompt, clip.theme, clip.shot["quality"]) == (planned.prompt, theme, "draft")
+    assert clip.music == tmp_path / "music" / f"{bed_name(theme)}-0.m4a"
     frames, _ = read_video(clip.path)
     middle, side = frames[:, :, 128:448], frames[:, :, :100]
     assert side.mean() < 0.75 * middle.mean()  # the sides are the picture's own backdrop, darker
@@ -58,18 +65,13 @@ def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
 
 
 def test_toyland_draws_what_the_prompt_says(tmp_path):
-    channel = channel_of(tmp_path, making=Making(model="toyland", upscale="lanczos"))
-    Planner(channel.config, channel.ledger).write(channel.config.theme)
-    planned = channel.ledger.begin(channel.config.theme, "full")
-    job = job_of(channel.config, "t", planned, str(tmp_path / "work"))
-    workspace = steps.Workspace("", tmp_path / "work" / "scratch")
-    drawn = steps.generate(workspace, job)
-    steps.generate(workspace, job)  # finished: not repeated
-    small = probe(tmp_path / "work" / job["id"] / "generate.mp4")
-    large_at = steps.upscaled(workspace, job, drawn["step"])
-    large = probe(tmp_path / "work" / job["id"] / f"{large_at['step']}.mp4")
+    making = {"model": "toyland", "upscale": "lanczos", "interpolate": "none"}
+    runner = ShotRunner(tmp_path, ["cut"], quality="full", seconds=1.0, picture=Picture(), **making)
+    runner.begin()
+    small, large = (probe(runner.file(runner.step())) for _ in range(2))
     assert (large.width, large.height) == (2 * small.width, 2 * small.height)
     assert large.num_frames == small.num_frames
+    assert [job.name for job in runner.finish()] == [f"{runner.ids[0]} publish"]
 
 
 def test_frames_in_between_are_made_where_that_is_possible_and_refused_elsewhere(tmp_path, monkeypatch):
@@ -81,16 +83,12 @@ def test_frames_in_between_are_made_where_that_is_possible_and_refused_elsewhere
     finish.check_interpolate("mci")
     with pytest.raises(WeightsMissing):
         finish.check_interpolate("film")
-    workspace = steps.Workspace("", tmp_path / "scratch")
-    job = {
-        "id": "t-1", "prompt": "", "negative_prompt": "", "seconds": 1.0, "seed": 1, "profile": "fast", "model": "x",
-        "fps": 24, "files": str(tmp_path / "work"), "making": {"interpolate": "mci", "device": ""},
-    }  # fmt: skip
-    write([Chunk(np.zeros((4, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
-    workspace.files(job).put("t-1", "generate", tmp_path / "c.mp4")
-    done = steps.interpolated(workspace, job, "generate")
-    info = probe(workspace.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
-    assert (info.num_frames, info.fps) == (12, 24)
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    making = {"model": "python:fake_maker:FakeMaker", "interpolate": "mci"}
+    runner = ShotRunner(tmp_path, ["cut"], quality="full", **making)
+    runner.begin()
+    before, after = (probe(runner.file(runner.step())) for _ in range(2))
+    assert (before.num_frames, before.fps) == (8, 8) and (after.num_frames, after.fps) == (24, 24)
 
 
 def test_fitting_in():
@@ -106,54 +104,45 @@ def test_fitting_in():
 
 
 def test_makers_are_found_by_name_and_few_are_kept():
-    assert maker("toyland") is maker("toyland")
-    assert isinstance(maker("kinema-mini-wan"), KinemaMaker)
+    makers = Makers()
+    first = makers.of("toyland")
+    assert makers.of("toyland") is first
+    assert isinstance(makers.of("kinema-mini-wan"), KinemaMaker)
+    assert makers.of("kinema-mini-svd") and makers.of("toyland") is not first
+    assert Makers().of("toyland") is not makers.of("toyland")  # another consumer has its own
     assert set(MAKERS) == {"toyland", "kinema:", "space:", "python:"}
     with pytest.raises(RequestError, match="python:module:name"):
-        maker("python:json:nothing")
+        makers.of("python:json:nothing")
 
 
 def test_a_clip_that_takes_too_long_is_stopped():
     deadline(60)(Event("sample"))
-    with pytest.raises(Cancelled, match="slowest_s"):
+    with pytest.raises(ClipTimeout, match="slowest_s"):
         deadline(-1)(Event("sample"))
 
 
-def test_beds_are_made_once_and_bounded(tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(
-        music, "make", lambda words, *_, **__: made.append(words) or music.Track(np.zeros((4800, 2)), True, {}),
-        raising=False,
-    )  # fmt: skip
+def test_beds_are_used_in_turn_and_bounded(tmp_path):
     config = ChannelConfig(folder=str(tmp_path), music=Music(beds=2, most=3, seconds=5))
-    assert bed_for(config, "rain", make=False) is None
-    first = bed_for(config, "rain")
-    assert lacks_beds(config, "rain")
-    second = make_bed(config, "rain")
-    assert first != second
-    assert not lacks_beds(config, "rain")
-    assert make_bed(config, "rain") in (first, second)
+    (tmp_path / "bed").write_bytes(b"music")
+
+    def add(theme: str) -> Path:
+        return add_bed(config, missing_bed(config, theme), tmp_path / "bed")
+
+    assert bed_for(config, "rain") is None
+    first, second = add("rain"), add("rain")
+    assert first != second and first.read_bytes() == b"music"
+    assert missing_bed(config, "rain") == ""
     os.utime(first, (1000, 1000))
     assert bed_for(config, "rain") == first  # least recently used
     os.utime(second, (1000, 1000))
-    make_bed(config, "sun")
-    make_bed(config, "sun")
+    bodies = [bed_job(config, "t", "sun", missing_bed(config, "sun"))]
+    add("sun")
+    bodies.append(bed_job(config, "t", "sun", missing_bed(config, "sun")))
+    add("sun")
     assert not second.exists()  # the oldest was deleted
     assert len(list((tmp_path / "music").iterdir())) == 3
-    assert made == ["rain, calm"] * 2 + ["sun, calm"] * 2
-    assert bed_for(config.model_copy(update={"music": Music(beds=0)}), "rain") is None
-
-
-def test_a_failing_step_says_whether_another_try_helps():
-    def refuse() -> dict:
-        raise RequestError("no such size")
-
-    def stumble() -> dict:
-        raise OSError("disk")
-
-    assert steps.caught(refuse) == {"failed": "no such size", "again": False}
-    assert steps.caught(stumble) == {"failed": "OSError: disk", "again": True}
-    assert steps.caught(lambda: {"step": "x"}) == {"step": "x"}
+    assert [body["words"] for body in bodies] == ["sun, calm"] * 2 and bodies[0]["seed"] != bodies[1]["seed"]
+    assert missing_bed(config.model_copy(update={"music": Music(beds=0)}), "rain") == ""
 
 
 def direct_with(server: Server, ledger: Ledger) -> Planner:

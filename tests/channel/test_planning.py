@@ -41,7 +41,7 @@ def test_episodes_are_written_down_whole_and_in_order(ledger, tmp_path):
     assert ledger.next_number("birds") == 1
     first = ledger.begin("birds", "draft")
     assert (first.id, first.state, first.quality) == ("e00001s01", "making", "draft")
-    job = job_of(CONFIG, "abc", first, "/work")
+    job = job_of(CONFIG, "abc", first)
     assert job["id"] == "abc-e00001s01"
     assert job["profile"] == "fast"
     assert job["prompt"] == first.prompt

@@ -14,7 +14,9 @@ from running_channel import channel_file, config_of, ended, lines, producer, wai
 from kinema.channel.library import Library, LibraryClip
 from kinema.channel.making.continuity import awaited
 from kinema.channel.making.ledger import Ledger
-from kinema.channel.making.producer import Producer
+from kinema.channel.making.producer import Producer, database_of
+from kinema.jobs.job import Job
+from kinema.jobs.store import JobStore
 
 
 @pytest.fixture
@@ -35,6 +37,16 @@ def states(file) -> dict[str, int]:
         return ledger.counts()
 
 
+def jobs_of(file) -> list[Job]:
+    with JobStore.open(*database_of(config_of(file))) as store:
+        return store.list()
+
+
+def stored(file) -> list:
+    """What the jobs of a channel left behind."""
+    return [*jobs_of(file), *(path for path in (config_of(file).root / "work").rglob("*") if path.is_file())]
+
+
 def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run, tmp_path):
     file, log = channel_file(tmp_path, enough=4), tmp_path / "fake.log"
     first = run(file, FAKE_SECONDS="0.7")
@@ -46,7 +58,7 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
     second = run(file, FAKE_SECONDS="0.7")
     wait_for(lambda: states(file)["published"] >= 3, second)
     second.kill()  # during the fourth shot
-    third = run(file, FAKE_SECONDS="0.1", STEPS_VERSION="the next one")  # a version with other steps
+    third = run(file, FAKE_SECONDS="0.1", KINDS_VERSION="2")  # a version with other kinds of jobs
     wait_for(lambda: states(file)["published"] == 4 and states(file)["making"] == 0, third)
 
     assert set(ended(log).values()) == {1}, "a finished step was repeated"
@@ -54,7 +66,7 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
         clips = library.ready()
     assert sorted(clip.id for clip in clips) == ["e00001s01", "e00001s02", "e00001s03", "e00002s01"]
     assert all(clip.path.is_file() and clip.frames == 8 for clip in clips)
-    wait_for(lambda: not list((tmp_path / "channel" / "work").rglob("*.mp4")))
+    wait_for(lambda: not stored(file), third)
     assert not list((tmp_path / "channel" / "clips").glob(".*"))
 
 
@@ -65,7 +77,6 @@ def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_ot
     root = config_of(file).root
     with Ledger(root) as ledger:
         ids = plan(ledger, "a ball on a meadow", ["cut", "continue", "continue", "cut"])
-        token = ledger.token
 
     def begun(id: str) -> bool:
         return ["begin", id] in [words[:2] for words in lines(log)]
@@ -81,7 +92,7 @@ def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_ot
         process.kill()
         process = run(file, FAKE_SECONDS="0.7")
     wait_for(over, process)
-    wait_for(lambda: not [path for id in ids for path in (root / "work").glob(f"{token}-{id}/*")], process)
+    wait_for(lambda: not [job for job in jobs_of(file) if job.body["planned"] in ids], process)
     process.kill()
 
     tails = [words[1:3] for words in lines(log) if words[0] == "tail"]
@@ -122,27 +133,20 @@ def test_continuing_shots_and_a_producer_that_is_killed_at_random(run, tmp_path)
         for before, clip in pairwise(clips):
             if clip.shot["continuity"] == "continue":
                 assert (clip.shot["made_as"], clip.shot["goes_on_from"]) == ("continue", before.id)
-        left = [path.parent.name for path in (root / "work").rglob("*") if path.is_file()]
-        assert all(awaited(ledger, id.partition("-")[2]) for id in left)
+        assert all(awaited(ledger, job.body["planned"]) for job in jobs_of(file))
 
 
 def test_a_poisoned_shot_is_set_aside_with_its_reason_and_the_channel_goes_on(run, tmp_path):
     file, log = channel_file(tmp_path, enough=3), tmp_path / "fake.log"
-    fake = {"FAKE_POISON": "e00001s02", "FAKE_KILLER": "e00001s03", "MAX_DEATHS": "1"}
-    processes = [run(file, **fake)]
-    while True:  # restart the producer when a shot kills it
-        wait_for(lambda: processes[-1].popen.poll() is not None or states(file)["published"] >= 3)
-        if processes[-1].popen.poll() is None:
-            break
-        processes.append(run(file, **fake))
-    assert len(processes) == 3
+    process = run(file, FAKE_POISON="e00001s02", FAKE_KILLER="e00001s03", MAX_DEATHS="2")
+    wait_for(lambda: states(file)["published"] >= 3, process)  # its worker is killed, not the producer
     with Ledger(config_of(file).root) as ledger:
         aside = {shot.id: shot.reason for shot in ledger.lately("aside")}
     assert aside["e00001s02"] == "generate: this one cannot be drawn"
-    assert "crashed" in aside["e00001s03"]
+    assert "SIGKILL" in aside["e00001s03"]
     begun = [words[1] for words in lines(log) if words[0] == "begin"]
     assert begun.count("e00001s02") == 2  # attempts
-    assert begun.count("e00001s03") == 2  # one crash is allowed
+    assert begun.count("e00001s03") == 2  # deaths
 
 
 def test_drafts_first_and_the_quota_never_takes_what_is_queued(run, tmp_path):
@@ -169,7 +173,7 @@ def test_a_quota_full_of_what_never_aired_is_not_filled_again_and_again(tmp_path
     path = producer.library.clip_path("big")
     path.write_bytes(os.urandom(950_000))
     producer.library.add(LibraryClip("big", path, "Big", theme=config.theme, frames=8, fps=8.0, fingerprint="x"))
-    producer._looked = producer._swept = time.monotonic()
+    producer._looked = time.monotonic()
     producer.step()
     assert "have not aired" in producer.doing
     assert not producer.ledger.in_state("making")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kinema.channel.making.job import KNOWN_FRAMES, ShotOrder, Unavailable
-from kinema.channel.making.makers import maker
+from kinema.channel.making.makers import Makers
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.writing.breaker import Breaker
 from kinema.core.by_hash import hashes_found_by
@@ -125,7 +125,7 @@ def numbers(path: Path) -> list[int]:
 def test_a_shot_and_one_that_continues_it(server, worker, tmp_path):
     worker.gate.set()
     one = order(server[0].base, keeps=True)
-    remote = maker(one.model)
+    remote = Makers().of(one.model)
     assert isinstance(remote, RemoteMaker)
     remote.check(one)
     assert remote.continues()
@@ -158,7 +158,7 @@ def test_what_the_server_refuses(server, worker, tmp_path):
 
 def test_a_server_that_dies_keeps_the_job(server, worker, home, tmp_path):
     one = order(server[0].base, "t-e00001s03")
-    making = threading.Thread(target=lambda: maker(one.model).make(one, tmp_path / "clip.mp4"))
+    making = threading.Thread(target=lambda: Makers().of(one.model).make(one, tmp_path / "clip.mp4"))
     making.start()
     assert worker.began.wait(60)
     port = int(server[-1].base.rpartition(":")[2])

@@ -7,16 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from episode_of import plan
 from postgres_server import Server
 from running_channel import Process, channel_file, config_of, ended, lines, producer, wait_for
 
+from kinema.channel.config import database_address
 from kinema.channel.library import Library
 from kinema.channel.making.ledger import Ledger
-from kinema.channel.making.postgres import Tables, address
-from kinema.channel.making.work_files import TAIL, DatabaseFiles
 from kinema.core.errors import KinemaError, RequestError
+from kinema.jobs.store import JobStore
 
 LOST_S = 2.0
 SHOTS, DEATHS = 6, 2
@@ -29,10 +30,23 @@ def server():
     found.stop()
 
 
-def worker(server: Server, log: Path, number: int) -> Process:
-    command = [sys.executable, "-m", "kinema", "worker", "--only", "channel", "--database", server.url]
-    command += ["--lost", str(LOST_S)]
+def worker(server: Server, log: Path, number: int, *more: str) -> Process:
+    command = [sys.executable, "-m", "kinema", "worker", "--database", server.url, "--lost", str(LOST_S), *more]
     return Process(command, log.with_name(f"worker-{number}.log"), FAKE_SECONDS="0.6", FAKE_LOG=str(log))
+
+
+def draws(process: Process, log: Path) -> psutil.Process | None:
+    """The process of a worker that generates, once it has begun a shot."""
+    for child in psutil.Process(process.popen.pid).children():
+        if any(words[0] == "begin" and words[3] == str(child.pid) for words in lines(log)):
+            return child
+    return None
+
+
+def left(server: Server) -> list:
+    """What finished shots left in the database."""
+    with JobStore.open(server.url) as store:
+        return [*store.list(), *([bytes] if (bytes := store.media.total_bytes()) else [])]
 
 
 def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_path):
@@ -48,19 +62,17 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
 
     try:
         for death in range(DEATHS):
-            victim = str(crew[death].popen.pid)
-            wait_for(lambda victim=victim: any(w[0] == "begin" and w[3] == victim for w in lines(log)), at_home)
+            victim = wait_for(lambda death=death: draws(crew[death], log), at_home)
             time.sleep(rng.uniform(0, 0.5))
-            if death == 0:
+            if death == 0:  # as if its machine died
                 crew[death].kill()
+                victim.kill()
             else:
                 crew[death].popen.terminate()  # its shot is requeued
                 assert crew[death].popen.wait(60) == 0
             crew[death] = worker(server, log, 2 + death)
         wait_for(lambda: published() == SHOTS, at_home)
-        left = Tables(server.url)  # files of finished shots are deleted
-        wait_for(lambda: left.do("SELECT shot FROM kinema_files") == [], at_home)
-        left.close()
+        wait_for(lambda: left(server) == [], at_home)
     finally:
         for process in [at_home, *crew]:
             process.kill()
@@ -78,56 +90,36 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
 
 def test_last_frames_travel_to_the_worker_that_goes_on_from_them(server, tmp_path):
     making = f"here = false\nin_flight = 2\nworker_lost_s = {LOST_S}"
-    file = channel_file(tmp_path, enough=8, making=making, database=server.url, maker="FakeContinuer")
+    rest = 'files = "shared"'  # of [database]
+    file = channel_file(tmp_path, enough=8, making=making, database=server.url, maker="FakeContinuer", rest=rest)
     log, root = tmp_path / "fake.log", config_of(file).root
     with Ledger(root) as ledger:
         ids = plan(ledger, "a ball on a meadow", ["cut", "continue", "cut", "continue"])
-        token = ledger.token
     at_home = producer(file, log)
-    crew = [worker(server, log, number) for number in (10, 11)]
-    left = Tables(server.url)
+    more = ("--only", "channel", "--folder", str(tmp_path / "shared"))
+    crew = [worker(server, log, number, *more) for number in (10, 11)]
     try:
         wait_for(lambda: all(ended(log)[id] for id in ids), at_home)
         assert {tuple(w[1:]) for w in lines(log) if w[0] == "tail"} >= {(ids[1], "20"), (ids[3], "40")}
-        gone = "SELECT shot, step FROM kinema_files WHERE shot IN (:a, :b, :c, :d)"
-        names = dict(zip("abcd", (f"{token}-{id}" for id in ids)))
-        wait_for(lambda: left.do(gone, **names) == [], at_home)
+        with JobStore.open(server.url) as store:
+            wait_for(lambda: not [job for job in store.list() if job.body["planned"] in ids], at_home)
+            with store.database.look() as do:
+                assert do("SELECT sha FROM kinema_media_parts") == []
+        assert list((tmp_path / "shared" / "media").iterdir())
     finally:
-        left.close()
         for process in [at_home, *crew]:
             process.kill()
 
 
-def test_files_travel_through_the_database(server, tmp_path):
-    files = DatabaseFiles(server.url)
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(b"frames")
-    files.put("s1", "generate", path)
-    files.put("s1", "generate", path)
-    assert files.has("s1", "generate")
-    assert not files.has("s1", "second")
-    assert files.take("s1", "generate", tmp_path / "there" / "x.mp4").read_bytes() == b"frames"
-    files.put("s1", TAIL, path)
-    files.put("s2", TAIL, path)
-    assert files.having(TAIL, "s") == ["s1", "s2"]
-    assert files.having(TAIL, "s2") == ["s2"]
-    files.drop("s1", keep=TAIL)
-    files.forget("s2", TAIL)
-    assert files.having(TAIL, "s") == ["s1"]
-    assert not files.has("s1", "generate")
-    files.drop("s1")
-    with pytest.raises(KinemaError, match="not in the database"):
-        files.take("s1", "generate", tmp_path / "x.mp4")
-
-
 def test_addresses():
     url = "postgresql://kinema@127.0.0.1:1/there"
-    assert address(url, "PW", {"PW": "s3c"}) == "postgresql://kinema:s3c@127.0.0.1:1/there"
+    assert database_address(url, "PW", {"PW": "s3/c"}) == "postgresql://kinema:s3%2Fc@127.0.0.1:1/there"
+    assert database_address(url, None) == url
     for bad in ("mysql://a/b", "postgresql://u:secret@h/db", "postgresql://h"):
         with pytest.raises(RequestError) as refused:
-            address(bad, None)
+            database_address(bad, None)
         assert "secret" not in str(refused.value)
     with pytest.raises(RequestError, match="PW, named"):
-        address(url, "PW", {})
-    with pytest.raises(KinemaError, match="cannot be reached"):
-        Tables(url)
+        database_address(url, "PW", {})
+    with pytest.raises(KinemaError, match=r"127\.0\.0\.1"):
+        JobStore.open(url)

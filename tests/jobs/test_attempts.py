@@ -7,13 +7,16 @@ import threading
 import time
 
 import pytest
-from echo_kind import KINDS
+from echo_kind import KINDS, check
 
 from kinema.core.errors import KinemaError
-from kinema.jobs import claims
+from kinema.core.sqlite_state import StateBusy
+from kinema.jobs import attempts, claims
 from kinema.jobs.attempts import Worker
-from kinema.jobs.claims import MAX_STUCK, ClaimLost, Claims, Kept, release_worker, workers
+from kinema.jobs.claims import MAX_STUCK, Claim, ClaimLost, Claims, Kept, release_worker, workers
+from kinema.jobs.context import GivenUp, TryLater
 from kinema.jobs.database import outlast
+from kinema.jobs.kinds import JobKind, Kinds
 from kinema.jobs.pool import EnginePool
 from kinema.jobs.retention import Retention, clean
 from kinema.jobs.store import JobStore
@@ -98,6 +101,41 @@ def test_errors_that_may_pass_cost_one_attempt(store):
         Worker(store, "w2", EnginePool("cpu")).run(threading.Event())
     assert store.get(gpu).state == "queued" and "illegal memory access" in store.get(gpu).failures[0]["reason"]
     assert workers(store) == []
+
+
+def test_a_kind_decides_about_its_attempts(store):
+    def run(context, body):
+        tried = sum(failure.get("times", 1) for failure in context.job.failures)
+        if tried == body["times"]:
+            raise GivenUp(f"{tried} attempts")
+        raise TryLater("not yet", 0.0, number=tried // 2)
+
+    once_more = JobStore(store.database, store.media, Kinds([JobKind("later", check, lambda _: set(), run)]))
+    id = once_more.submit("later", {"times": 2 * MAX_STUCK}, key="k")[0].id
+    with Running(once_more):
+        job = until(once_more, id, "failed")
+    assert job.reason == f"{2 * MAX_STUCK} attempts" and job.attempts == 2 * MAX_STUCK + 1
+    equal = [(each["reason"], each["number"], each["times"]) for each in job.failures]
+    assert equal == [("not yet", number, 2) for number in range(MAX_STUCK)]
+    assert once_more.keyed(["k", "none"]) == {"k": job} and once_more.keyed([]) == {}
+
+
+def test_a_result_outlasts_the_database_and_needs_its_media(store, monkeypatch):
+    monkeypatch.setattr(attempts, "outlast", lambda action: action())
+    succeed, times = Claim.succeed, []
+
+    def away(claim, result, media):
+        times.append(len(times))
+        if len(times) < 3:
+            raise StateBusy("away")
+        gone = [f"sha256:{'a' * 64}"] if len(times) == 3 else media
+        succeed(claim, result, gone)
+
+    monkeypatch.setattr(Claim, "succeed", away)
+    id = store.submit("echo", {"n": 1})[0].id
+    with Running(store):
+        job = until(store, id, "succeeded")
+    assert job.attempts == 2 and "not in the store" in job.failures[0]["reason"] and len(times) == 4
 
 
 def test_the_work_goes_on_while_the_database_is_away(postgres):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 
 import pytest
 from echo_kind import KINDS
 
 from kinema.core.errors import RequestError
+from kinema.jobs import records
 from kinema.jobs.job import KeyReused, NoSuchJob, NoSuchMedia, WrongState
 from kinema.jobs.media import MediaStore
 from kinema.jobs.store import JobStore
@@ -155,3 +157,19 @@ def test_databases_that_are_refused(tmp_path):
     for url in ("mysql://a/b", "sqlite://", "jobs.sqlite"):
         with pytest.raises(RequestError):
             JobStore.open(url)
+
+
+def test_media_that_a_job_begins_to_refer_to_are_not_deleted_in_this_moment(store):
+    media, job = str(store.media.put(b"the same clip")), store.submit("echo", {})[0]
+    deletes = threading.Thread(target=store.media.drop_unused, args=([media],))
+    with store.database.work() as do:
+        store.media.use(do, [media])
+        deletes.start()
+        time.sleep(0.3)  # it waits for this transaction
+        records.refer(do, job.id, "result", [media])
+    deletes.join(20)
+    assert store.media.has(media)
+    store.cancel(job.id)
+    store.delete(job.id)
+    store.media.drop_unused([media])
+    assert not store.media.has(media)

@@ -14,7 +14,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -149,7 +149,7 @@ class Music(Value):
 
 
 class Database(Value):
-    """The database of workflow steps. url: `sqlite` (a file in the channel's folder) or a postgresql address without a
+    """The database of the shots' jobs. url: `sqlite` (a file in the channel's folder) or a postgresql address without a
     password; password_env: the variable that holds the password. files: how clips travel between machines: `database`,
     or a folder that all of them share."""
 
@@ -322,3 +322,16 @@ def check_database_url(url: str) -> None:
         raise ValueError("must be `sqlite` or an address such as postgresql://user@host:5432/name")
     if parts.password:
         raise ValueError("contains a password; remove it and name the variable that holds it in password_env")
+
+
+def database_address(url: str, password_env: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The address of a PostgreSQL database, with its password. RequestError: an illegal address, or no password."""
+    try:
+        check_database_url(url)
+    except ValueError as error:
+        raise RequestError(f"The database address {error}.", field="database") from None  # it may contain a password
+    if password_env is None:
+        return url
+    parts, password = urlsplit(url), quote(secret(password_env, environ), safe="")
+    user, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{password}@{host}" if at else f":{password}@{host}").geturl()

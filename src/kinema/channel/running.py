@@ -54,7 +54,7 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, report: Callab
         "producer",
         [sys.executable, "-m", "kinema.channel.making.producer", str(file), str(os.getpid())],
         state / "producer.log",
-        3.0,
+        6.0,  # it stops its worker first
     )
     kept = [producer]
     if config.page.port:

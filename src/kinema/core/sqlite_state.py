@@ -181,10 +181,9 @@ def migrate(db: sqlite3.Connection, file: Path, migrations: Sequence[str]) -> No
         db.execute(f"PRAGMA user_version = {number + 1}")
 
 
-def repair(file: Path, migrations: Sequence[str] = (), sound: Sound = lambda table, row: True) -> Path | None:
+def repair(file: Path, migrations: Sequence[str], sound: Sound) -> Path | None:
     """Replace a damaged database by a new one with all readable rows; return the path to which the old one was moved,
-    or None if the file is intact or missing. Without migrations no new file is created: for databases of other
-    libraries. Raises StateBusy if the folder is not writable."""
+    or None if the file is intact or missing. Raises StateBusy if the folder is not writable."""
     if not damaged(file):
         return None
     try:
@@ -195,7 +194,7 @@ def repair(file: Path, migrations: Sequence[str] = (), sound: Sound = lambda tab
             for ending in _BESIDE:  # a log of the old file would be read into the new one
                 with contextlib.suppress(FileNotFoundError):
                     put(file.with_name(file.name + ending), kept.with_name(kept.name + ending), durable=False)
-            saved = _salvaged(kept, file, migrations, sound) if migrations else {}
+            saved = _salvaged(kept, file, migrations, sound)
     except (OSError, sqlite3.Error) as error:
         raise StateBusy(f"{file}: damaged, and the repair failed ({error}).") from error
     rows = ", ".join(f"{num} of {table}" for table, num in saved.items() if num) or "no rows"

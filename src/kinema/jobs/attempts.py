@@ -16,8 +16,9 @@ from ..core.errors import Cancelled, KinemaError, MediaError, ModelError, Reques
 from ..core.leftovers import temporary_folder
 from ..core.sqlite_state import StateBusy
 from .claims import LOST_S, Claim, ClaimLost, Claims
-from .context import Context, Returned
+from .context import Context, GivenUp, Returned, TryLater
 from .database import outlast
+from .job import NoSuchMedia
 from .outbox import Outbox
 from .pool import EnginePool, is_out_of_memory
 from .retention import Retention, clean
@@ -27,7 +28,7 @@ IDLE_S, CLEAN_S = 1.0, 600.0
 """Seconds between looks at an idle queue that has not changed, and between cleanings of the store."""
 HUNG = 71
 """Exit code of a worker whose job hung."""
-PERMANENT = (RequestError, ModelError, MediaError)
+PERMANENT = (RequestError, ModelError, MediaError, GivenUp)
 """Errors that another attempt would meet again."""
 log = logging.getLogger("kinema")
 
@@ -112,7 +113,14 @@ class Worker:
     def _attempt(self, claim: Claim, stop: threading.Event) -> None:
         self.job = claim.job.id
         try:
-            outlast(self._run(claim, stop))
+            end = self._run(claim, stop)
+            while True:
+                try:
+                    return outlast(end)
+                except StateBusy as error:  # the work is done, and not lost while the database is away
+                    if stop.is_set():
+                        raise
+                    log.warning("%s", error)
         except ClaimLost as error:
             log.warning("%s", error)
         finally:
@@ -128,11 +136,14 @@ class Worker:
             self._running = (claim, context)
             try:
                 result = kind.run(context, claim.job.body)
-                return lambda: claim.succeed(result, context.results)
+                return lambda: _succeed(claim, result, context.results)
             except Returned:
                 return claim.give_back
             except Cancelled:
                 return claim.cancel
+            except TryLater as error:
+                later = error
+                return lambda: claim.later(str(later), later.pause_s, later.facts)
             except PERMANENT as error:
                 failed = error
                 return lambda: claim.fail(failed)
@@ -147,6 +158,13 @@ class Worker:
                 return lambda: claim.again(reason)
             finally:
                 self._running = None
+
+
+def _succeed(claim: Claim, result: dict[str, Any], media: list[str]) -> None:
+    try:
+        claim.succeed(result, media)
+    except NoSuchMedia as error:  # another job with the same media was deleted in this moment
+        claim.again(str(error))
 
 
 def is_broken(error: BaseException) -> bool:

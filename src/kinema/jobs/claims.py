@@ -2,7 +2,8 @@
 
 A claim is an attempt at one job by one worker, with a random token. Every change names the token, so a worker that was
 believed dead changes nothing any more: it gets `ClaimLost`. A worker that sends no heartbeat for `lost_s` loses its
-jobs, which return to the queue. A job whose attempts end MAX_STUCK times without a newer kept state fails.
+jobs, which return to the queue. A job whose attempts end MAX_STUCK times without a newer kept state fails. A kind may
+also decide itself whether and when another attempt is made (`Claim.later`).
 """
 
 from __future__ import annotations
@@ -97,11 +98,14 @@ class Claim:
             self.store.media.drop_unused(replaced)
 
     def succeed(self, result: dict[str, Any], media: list[str]) -> None:
-        """End the job. media: all that the result refers to."""
+        """End the job. media: all that the result refers to. NoSuchMedia if some of it was deleted meanwhile."""
         with self.store.database.work() as do:
-            self._held(do)
+            kept = self._held(do)["kept"]
+            self.store.media.use(do, media)
             records.refer(do, self.job.id, "result", media)
             records.end(self.store.database, do, self.job.id, "succeeded", result=result)
+        if kept is not None:
+            self.store.media.drop_unused([*json.loads(kept)["files"].values()])
 
     def fail(self, error: KinemaError) -> None:
         """End the job as failed, or as canceled if that was asked for."""
@@ -119,6 +123,27 @@ class Claim:
         """End this attempt; the job returns to the queue, or fails if its attempts are used up."""
         with self.store.database.work() as do:
             _release(self.store, do, self._held(do), reason)
+
+    def later(self, reason: str, pause_s: float, facts: dict[str, Any]) -> None:
+        """End this attempt, which failed; the job returns to the queue and starts no earlier than after pause_s. The
+        attempt does not count for MAX_STUCK. facts: stored with the reason in the job's failures, where the next
+        attempt finds them; an equal failure in a row is counted in "times"."""
+        database = self.store.database
+        with database.work() as do:
+            row = self._held(do)
+            if row["state"] == "canceling":
+                records.end(database, do, row["id"], "canceled", row["reason"])
+                return
+            now, failures = database.now(do), json.loads(row["failures"])
+            failure = {"reason": reason[: records.MAX_REASON_CHARS], **facts}
+            if failures and {**failures[-1], **failure} == failures[-1]:
+                failures[-1]["times"] = failures[-1].get("times", 1) + 1
+            else:
+                failures.append({"at": now, **failure})
+            records.set_state(
+                database, do, row["id"], "queued", reason=reason, claim=None, progress=None, due_at=now + pause_s,
+                stuck=max(0, int(row["stuck"]) - 1), failures=json.dumps(failures),
+            )  # fmt: skip
 
     def give_back(self) -> None:
         """Return the job to the queue as if this attempt had not begun: it was paused, or the worker stops."""

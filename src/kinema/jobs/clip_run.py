@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.by_hash import hashes_found_by
 from ..core.chunk import Chunk
 from ..core.conditions import FILE_FIELDS
 from ..core.errors import KinemaError
-from ..core.events import OnEvent, collecting, planned
+from ..core.events import Event, OnEvent, collecting, ignore, planned
 from ..core.plan import Plan
 from ..core.request import Request
 from ..engine.clip_file import ClipGenerator, write_clip
@@ -35,30 +36,59 @@ def run_clip(context: Context, body: ClipBody) -> dict[str, Any]:
     started, request = time.perf_counter(), body.request
     if request.seed is None:  # the same in every attempt
         request = request.changed(seed=int(hashlib.sha256(context.job.id.encode()).hexdigest()[:7], 16))
+    made = write_request(
+        context, request, lambda plan: body.file_of(plan.frames)[0], quality=body.quality,
+        as_written=lambda engine, _: _Shown(engine, body.shown_as),
+    )  # fmt: skip
+    result = context.store_file(made.file, body.file_of(made.plan.frames)[1])
+    sidecar = sidecar_of(made.file)
+    if sidecar.is_file():
+        result["sidecar"] = context.store_file(sidecar, "application/json")["media"]
+    seconds = time.perf_counter() - started
+    return {**result, **made.plan.result(made.manifest["plan"], seconds=seconds, device=made.device, found=made.facts)}
+
+
+@dataclass(frozen=True)
+class WrittenClip:
+    """A clip written to a file of the job's folder, with its plan and manifest. facts: what the run found out. device:
+    its name."""
+
+    file: Path
+    plan: Plan
+    manifest: dict[str, Any]
+    facts: dict[str, Any]
+    device: str
+
+
+def write_request(
+    context: Context, request: Request, name_of: Callable[[Plan], str], *, quality: str | None = None,
+    as_written: Callable[[ClipGenerator, Plan], ClipGenerator] = lambda engine, _plan: engine,
+    on_event: OnEvent = ignore,
+) -> WrittenClip:  # fmt: skip
+    """Generate a request into a file of the job's folder, with an engine of the worker, continuing from the state that
+    an earlier attempt kept. Media in the request are those of the store.
+
+    name_of: the name of the file. quality: None is the plan's. as_written: what is written of the clip and its
+    manifest. on_event: called before the events are reported, which stops the work by an exception. Raises what
+    planning, loading, generating and writing raise."""
+
+    def report(event: Event) -> None:
+        on_event(event)
+        context.report(event)
+
     with hashes_found_by(context.media.path), ExitStack() as stack:
         state = _kept_state(context, stack)
         found = make_plan(request, None, context.engines.device, surveyed=None if state is None else state.plan)
         engine = _engine(context, stack, found, request.model)
-        generator = _Shown(engine, body.shown_as)
+        generator = as_written(engine, found)
         facts: dict[str, Any] = {}
-        name, media_type = body.file_of(found.frames)
-        target = context.folder / name
-        manifest = generator.manifest(found)
+        target, manifest = context.folder / name_of(found), generator.manifest(found)
         write_clip(
-            generator, found, target, manifest=manifest, quality=body.quality,
-            on_event=collecting(facts, context.report), state=_fitting(context, state, found), keep=_keeper(context),
+            generator, found, target, manifest=manifest, quality=quality, on_event=collecting(facts, report),
+            state=_fitting(context, state, found), keep=_keeper(context),
             keep_every=1 if found.uses_model else FILL_FRAMES,
         )  # fmt: skip
-        result = context.store_file(target, media_type)
-        sidecar = sidecar_of(target)
-        if sidecar.is_file():
-            result["sidecar"] = context.store_file(sidecar, "application/json")["media"]
-        return {
-            **result,
-            **found.result(
-                manifest["plan"], seconds=time.perf_counter() - started, device=engine.device_name, found=facts
-            ),
-        }
+        return WrittenClip(target, found, manifest, facts, engine.device_name)
 
 
 def _engine(context: Context, stack: ExitStack, found: Plan, model: str) -> Any:

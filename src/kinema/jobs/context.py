@@ -38,6 +38,19 @@ class Returned(KinemaError):
     """The attempt stops without an end of the job: it was paused, its worker stops, or another worker has it."""
 
 
+class TryLater(KinemaError):
+    """Raised by a kind: the attempt failed, and another one may start after pause_s. The kind limits such attempts, by
+    the `failures` of its job, where these facts are stored with the reason."""
+
+    def __init__(self, reason: str, pause_s: float, **facts: Any) -> None:
+        super().__init__(reason)
+        self.pause_s, self.facts = pause_s, facts
+
+
+class GivenUp(KinemaError):
+    """Raised by a kind: the job fails, since another attempt would fail too."""
+
+
 @dataclass
 class Context:
     """The context of one attempt. job: as it was claimed. media: the store. engines: loaded models of this process.
@@ -56,6 +69,8 @@ class Context:
     """Media that the result refers to, filled by `store_file`."""
     sign_s: float = field(default_factory=time.monotonic)
     """When the work last said anything, by the monotonic clock."""
+    has_previews: bool = True
+    """Whether previews are stored; a kind whose jobs nobody watches sets it to False."""
 
     def __post_init__(self) -> None:
         self._began_s = time.monotonic()
@@ -79,7 +94,8 @@ class Context:
             self.outbox.event("note", {"text": event.text})
         self._overall(event)
         if isinstance(event, Preview):
-            self._preview(event)
+            if self.has_previews:
+                self._preview(event)
         else:
             self._progress()
         asked = self.stopping()

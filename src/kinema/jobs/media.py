@@ -198,10 +198,15 @@ class MediaStore:
                 digest.update(rows[0]["data"])
                 number += 1
             if digest.hexdigest() != media.sha256:
-                raise NoSuchMedia(f"The database does not hold the whole of the media {media.sha256}.")
+                raise NoSuchMedia(
+                    f"The database does not hold the whole of the media {media.sha256}. If the machines share a folder "
+                    "of media, each must be given it."
+                )
 
     def _delete(self, do: Do, sha: str, before: float | None = None) -> int:
         """Delete one that no job refers to, within the caller's transaction; return its bytes, else 0."""
+        # A job that begins to refer to it has locked its row (`use`): only a later statement sees that reference.
+        do(f"SELECT sha FROM kinema_media WHERE sha = :sha{self.database.locking}", sha=sha)
         rows = do(
             "DELETE FROM kinema_media WHERE sha = :sha AND used_at < :before AND NOT EXISTS "
             "(SELECT 1 FROM kinema_job_media r WHERE r.sha = kinema_media.sha) RETURNING bytes",

@@ -105,6 +105,15 @@ class JobStore:
         except (RequestError, ValueError):  # no such body was ever stored
             return None
 
+    def keyed(self, keys: Iterable[str]) -> dict[str, Job]:
+        """The jobs that were submitted with these keys, by key."""
+        names = {f"key{number}": key for number, key in enumerate(keys)}
+        if not names:
+            return {}
+        with self.database.look() as do:
+            rows = do(f"{records.SELECT} WHERE j.key IN ({', '.join(f':{name}' for name in names)})", **names)
+        return {row["key"]: records.job_of(row) for row in rows}
+
     def get(self, id: str) -> Job:
         """The job. NoSuchJob."""
         with self.database.look() as do:

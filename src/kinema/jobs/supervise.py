@@ -9,6 +9,7 @@ dying is restarted after pauses that double (core/child_process.py); the attempt
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -32,11 +33,13 @@ log = logging.getLogger("kinema")
 
 class Workers:
     """num_workers worker processes on the jobs of a store. url, folder: as for JobStore.open. arguments: more of those
-    of `python -m kinema.jobs.worker`. free: in slots that no other workers of this machine have, not the first ones."""
+    of `python -m kinema.jobs.worker`. free: in slots that no other workers of this machine have, not the first ones.
+    stop_s: how long a worker may take to stop. logs: the folder of their logs; default: KINEMA_HOME/server."""
 
     def __init__(
         self, store: JobStore, url: str | None = None, folder: Path | None = None, *, num_workers: int = 1,
         device: str = "", dtype: str = "", warm: Sequence[str] = (), arguments: Sequence[str] = (), free: bool = False,
+        stop_s: float = 20.0, logs: Path | None = None,
     ) -> None:  # fmt: skip
         self.store, self._end = store, threading.Event()
         command = [sys.executable, "-m", "kinema.jobs.worker", "--parent", str(os.getpid())]
@@ -48,7 +51,7 @@ class Workers:
         self.children = {
             slot: ChildProcess(
                 f"worker {slot}", [*command, *arguments, "--slot", str(slot)],
-                home() / "server" / f"worker-{slot}.log", stop_s=20.0, environ=environ,
+                (logs or home() / "server") / f"worker-{slot}.log", stop_s=stop_s, environ=environ,
                 longest_pause_s=LONGEST_PAUSE_S,
             )
             for slot in (worker.free_slots(num_workers) if free else range(num_workers))
@@ -65,8 +68,11 @@ class Workers:
         self._thread.join()
         for child in self.children.values():
             child.stop()
-        for child in self.children.values():
+        for slot, child in self.children.items():
             child.wait()
+            if child.process is not None and child.process.returncode:
+                with contextlib.suppress(KinemaError):
+                    self._release(slot, child.process.returncode)
 
     @property
     def num_alive(self) -> int:
@@ -83,13 +89,16 @@ class Workers:
                 deaths = child.deaths
                 try:
                     child.look()
-                    if child.deaths > deaths and (id := worker.id_of(slot)) is not None:
-                        release_worker(
-                            self.store, id, f"The worker {id} {_death(child.last_code)} while it ran the job."
-                        )
+                    if child.deaths > deaths:
+                        self._release(slot, child.last_code)
                 except (KinemaError, OSError) as error:
                     log.warning("%s: %s", child.name, error)
             self._end.wait(LOOK_S)
+
+    def _release(self, slot: int, code: int) -> None:
+        """Requeue the job of a dead worker."""
+        if (id := worker.id_of(slot)) is not None:
+            release_worker(self.store, id, f"The worker {id} {_death(code)} while it ran the job.")
 
 
 def _death(code: int) -> str:

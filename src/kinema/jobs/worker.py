@@ -102,7 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, help="end when this process does")
     parser.add_argument("--max-days", type=float, default=90, help="ended jobs are deleted after this time")
     parser.add_argument("--max-gb", type=float, default=50, help="above it, the oldest ended jobs are deleted")
-    parser.add_argument("--kinds", default="kinema.jobs.built_in:BUILT_IN", help="MODULE:NAME of a list of JobKind")
+    parser.add_argument(
+        "--kinds", default="kinema.jobs.built_in:BUILT_IN",
+        help="MODULE:NAME of a list of JobKind, or of a function that returns one",
+    )  # fmt: skip
     asked = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
@@ -147,7 +150,8 @@ def _kinds(text: str) -> Kinds:
     """The kinds of MODULE:NAME. RequestError if there are none."""
     module, _, name = text.partition(":")
     try:
-        return Kinds(getattr(importlib.import_module(module), name))
+        found = getattr(importlib.import_module(module), name)
+        return Kinds(found() if callable(found) else found)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise RequestError(f"{text}: no kinds of jobs ({error}).", field="kinds", value=text,
                            legal="MODULE:NAME of a list of JobKind") from None  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .ledger import Ledger, PlannedShot
-from .work_files import TAIL, WorkFiles
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,3 @@ def awaited(ledger: Ledger, id: str) -> bool:
     """Whether the next shot continues this one and is not finished yet."""
     following = ledger.neighbour(id, 1)
     return following is not None and continues(following) and following.state in ("planned", "making")
-
-
-def sweep(ledger: Ledger, files: WorkFiles, token: str) -> list[str]:
-    """Delete stored last frames that no shot needs any more, for example after a ban; return the ids of their shots."""
-    deleted = []
-    for job_id in files.having(TAIL, f"{token}-"):
-        id = job_id.removeprefix(f"{token}-")
-        shot = ledger.get(id)
-        state = shot.state if shot is not None else ""
-        if state != "making" and not (state == "published" and awaited(ledger, id)):
-            files.forget(job_id, TAIL)
-            deleted.append(id)
-    return deleted

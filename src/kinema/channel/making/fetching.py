@@ -10,15 +10,18 @@ from ...core.errors import KinemaError
 from ...core.leftovers import temporary_folder
 from ...http.client import HttpTimeout, Unreachable
 from ..writing.breaker import Breaker
-from .job import ClipTimeout, Unavailable
+from .job import ClipTimeout, ShotOrder, Unavailable
 
 MAX_BYTES = 500 * 10**6
 """Maximum size of a fetched clip."""
 
 
-def attempt(breaker: Breaker, sleep: Callable[[float], None], fetch: Callable[[Path], None]) -> None:
+def attempt(
+    order: ShotOrder, breaker: Breaker, sleep: Callable[[float], None], fetch: Callable[[Path], None]
+) -> None:  # fmt: skip
     """Wait for the breaker, call `fetch` with a temporary folder, and report the outcome to the breaker."""
     while breaker.is_open:
+        order.check()
         sleep(1.0)
     with temporary_folder("fetch") as folder:
         try:

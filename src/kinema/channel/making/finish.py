@@ -1,6 +1,6 @@
 """Post-processing between the model and the channel's encoding: upscaling, interpolation, fitting to the picture.
 
-Each function maps Iterator[Chunk] to Iterator[Chunk], or a file to a file.
+Functions of frames map Iterator[Chunk] to Iterator[Chunk].
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...core.errors import RequestError
 from ...core.renamed import upscale_of
 from ...core.upscale import PIXEL_METHODS
 from .job import ShotOrder
-from .makers import maker
+from .makers import deadline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,33 +38,35 @@ def check_interpolate(how: str) -> None:
     importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # raises before the first frame
 
 
-def upscale(job: ShotOrder, source: Path, target: Path) -> None:
-    """Upscale a clip by a pixel method, or by a model that adds noise and denoises again."""
+def upscale(job: ShotOrder, clip: str) -> Path:
+    """Upscale a clip by a pixel method, or by a model that adds noise and denoises again; return the file, in the
+    folder of the job. clip: its hash."""
     from ...engine.upscale import resampled
     from ...engine.upscale import upscale as request_for
+    from ...jobs.clip_run import write_request
+    from ...media.read import probe, read_chunks
     from ...media.write import write
 
-    how = upscale_of(job.making)
+    assert job.context is not None
+    how, source, name = upscale_of(job.making), job.context.media.path(clip), "upscaled.mp4"
+    info = probe(source)
+    scale = max(1, min(job.height // info.height, job.width // info.width))  # that fits the channel's picture
     if how in PIXEL_METHODS:
-        from ...media.read import read_chunks
-
-        write(resampled(read_chunks(source, audio=False), _scale(job, source), how), target, quality="best")
-        return
+        chunks = resampled(read_chunks(source, audio=False), scale, how)
+        return write(chunks, job.context.folder / name, quality="best")
     request = request_for(
-        source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,
+        source, job.prompt, scale=scale, strength=job.making["strength"], model=how, seed=job.seed,
         negative_prompt=job.negative_prompt or None, profile=job.profile,
     )  # fmt: skip
-    maker(how).write(request, job, target)  # type: ignore[attr-defined]
+    request = request.changed(conditions=({"kind": "source", "video": clip},))  # the same on every machine
+    limit = deadline(job.making["slowest_s"])
+    return write_request(job.context, request, lambda _: name, quality="best", on_event=limit).file
 
 
-def interpolate(how: str, fps: int, device: str | None, source: Path, target: Path) -> None:
+def interpolate(how: str, fps: int, device: str | None, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """Interpolate a clip to the channel's frame rate."""
-    from ...media.read import read_chunks
-    from ...media.write import write
-
     module = importlib.import_module(INTERPOLATION)
-    chunks = module.interpolate(read_chunks(source, audio=False), fps=fps, by=how, device=device)
-    write(chunks, target, quality="best")
+    return module.interpolate(chunks, fps=fps, by=how, device=device)  # type: ignore[no-any-return]
 
 
 def fitted(chunks: Iterable[Chunk], width: int, height: int, fit: str) -> Iterator[Chunk]:
@@ -98,11 +100,3 @@ def _on_backdrop(frames_FHWC: np.ndarray, width: int, height: int) -> np.ndarray
     sharp = resize_frames(frames_FHWC, *inner, "stretch")
     out_FHWC[:, top : top + inner[0], left : left + inner[1]] = sharp
     return out_FHWC
-
-
-def _scale(job: ShotOrder, source: Path) -> int:
-    """The largest integer scale at which the clip fits the channel's picture."""
-    from ...media.read import probe
-
-    info = probe(source)
-    return max(1, min(job.height // info.height, job.width // info.width))

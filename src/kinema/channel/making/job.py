@@ -10,6 +10,7 @@ from ...core.errors import KinemaError
 
 if TYPE_CHECKING:
     from ...core.request import Request
+    from ...jobs.context import Context
 
 KNOWN_FRAMES: int = Continue.model_fields["frames"].default
 """Context frames of a clip that continues another."""
@@ -25,10 +26,10 @@ class ClipTimeout(Unavailable):
 
 @dataclass(frozen=True)
 class ShotOrder:
-    """The order of a shot for a maker on any machine; plain JSON (`to_dict`, `from_dict`). seed and seconds are
-    requested values. making: the channel's `[making]` settings; space: its `[space]` settings. tail: a local file with
-    the last frames of the previous shot, only for makers that can continue a clip. keeps: another shot will continue
-    this one."""
+    """The order of a shot for a maker. seed and seconds are requested values. making: the channel's `[making]`
+    settings; space: its `[space]` settings. tail: a local file with the last frames of the previous shot, only for
+    makers that can continue a clip. keeps: another shot will continue this one. context: that of the job which runs
+    the order in a worker."""
 
     id: str
     prompt: str
@@ -43,13 +44,17 @@ class ShotOrder:
     height: int = 320
     tail: str = ""
     keeps: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+    context: Context | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ShotOrder:
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
+    def from_dict(cls, data: dict[str, Any], **more: Any) -> ShotOrder:
+        """The order in the body of a shot's job; other fields of the body are left out."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data} | more)
+
+    def check(self) -> None:
+        """Raise if the work should stop. Makers call it between two steps, and while they wait."""
+        if self.context is not None:
+            self.context.check()
 
     def request(self) -> Request:
         """The request for a Kinema model, with the nearest supported duration. A clip that continues another is longer
@@ -67,7 +72,3 @@ class ShotOrder:
             prompt=self.prompt, model=self.model, profile=self.profile, seconds=seconds, seed=self.seed, fit="nearest",
             **fields,
         )  # fmt: skip
-
-    @property
-    def device(self) -> str | None:
-        return self.making.get("device") or None

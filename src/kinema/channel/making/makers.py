@@ -1,6 +1,6 @@
 """Makers generate the clip of a shot: a model on this machine, Toyland's renderer, another Kinema, a Gradio Space.
 
-Makers are cached between shots, so that a model is loaded once. One shot at a time.
+They stay between shots, so that a model is loaded once. One shot at a time.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ...core.conditions import Continue
-from ...core.errors import Cancelled, RequestError
+from ...core.errors import RequestError
 from ...core.events import Event
 from ...core.upscale import PIXEL_METHODS
-from .job import KNOWN_FRAMES, ShotOrder
-from .seam import in_whole_seconds, part
+from .job import KNOWN_FRAMES, ClipTimeout, ShotOrder
+from .seam import PartOfClip, in_whole_seconds
 
 if TYPE_CHECKING:
-    from ...core.request import Request
-    from ...engine.load import Engine
+    from ...core.plan import Plan
+    from ...engine.clip_file import ClipGenerator
 
 
 class Maker(Protocol):
@@ -29,7 +29,7 @@ class Maker(Protocol):
     succeed.
 
     A maker whose optional method `continues()` returns True gets jobs with a tail, and writes the frames after it,
-    without those of the tail."""
+    without those of the tail. A maker that takes long calls `job.check()` meanwhile, which raises if it should stop."""
 
     def check(self, job: ShotOrder) -> None: ...
 
@@ -37,11 +37,10 @@ class Maker(Protocol):
 
 
 class KinemaMaker:
-    """A Kinema model, which stays loaded."""
+    """A Kinema model. It generates in a job only, with the engines of its worker."""
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self._engine: Engine | None = None
 
     def check(self, job: ShotOrder) -> None:
         from ...engine.plan import plan
@@ -57,34 +56,28 @@ class KinemaMaker:
         return "continue" in card.accepts and card.frames.maximum > KNOWN_FRAMES
 
     def make(self, job: ShotOrder, target: Path) -> None:
-        self.write(job.request(), job, target, whole_seconds=job.keeps)
+        """Write the clip with its manifest, within its time limit. Context frames are removed and, if another shot
+        continues this one, also the last few frames beyond whole seconds."""
+        from ...jobs.clip_run import write_request
 
-    def write(self, request: Request, job: ShotOrder, target: Path, *, whole_seconds: bool = False) -> None:
-        """Write the clip of a request with its manifest, on the job's device and within its time limit. Context frames
-        are removed; with whole_seconds, also the last few frames beyond whole seconds."""
-        from ...media.write import write
+        assert job.context is not None
+        request = job.request()
+        if job.tail:  # by hash, which means the same on every machine
+            known = Continue(clip=job.context.job.body["tail"], frames=KNOWN_FRAMES)
+            request = request.changed(conditions=(known,))
+        write_request(
+            job.context, request, lambda _: target.name, quality="best",
+            as_written=lambda engine, plan: _own_part(engine, plan, job.keeps),
+            on_event=deadline(job.making["slowest_s"]),
+        )  # fmt: skip
 
-        engine = self._loaded(job.device)
-        planned = engine.plan(request)
-        context = sum(condition.frames for condition in planned.conditions if isinstance(condition, Continue))
-        new = planned.frames - context
-        kept = in_whole_seconds(new, planned.fps) if whole_seconds else new
-        chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
-        if kept < planned.frames:
-            chunks = part(chunks, context, context + kept)
-            last = context + kept - 1
-            note = (
-                f"The file has frames {context} to {last} of {planned.frames}; the first {context} are context frames."
-            )
-            planned = planned.model_copy(update={"notes": (*planned.notes, note)})
-        write(chunks, target, quality="best", manifest=engine.manifest(planned))
 
-    def _loaded(self, device: str | None) -> Engine:
-        from ...engine.load import load
-
-        if self._engine is None:
-            self._engine = load(self.model, device=device)
-        return self._engine
+def _own_part(engine: ClipGenerator, plan: Plan, whole_seconds: bool) -> ClipGenerator:
+    """What is written of a plan's clip."""
+    start = sum(condition.frames for condition in plan.conditions if isinstance(condition, Continue))
+    new = plan.frames - start
+    kept = in_whole_seconds(new, plan.fps) if whole_seconds else new
+    return engine if kept == plan.frames else PartOfClip(engine, start, start + kept)
 
 
 class ToylandMaker:
@@ -127,18 +120,28 @@ MAKERS: dict[str, Callable[[str], Maker]] = {
     "toyland": lambda _model: ToylandMaker(), "space:": _space, "kinema:": _remote, "python:": _own,
 }  # fmt: skip
 """By model name, or by prefix if the key ends with a colon; all other names are Kinema models."""
-CACHED = 2  # a model and its upscale model
-_CACHE: dict[str, Maker] = {}
+CACHED = 2
 
 
-def maker(model: str) -> Maker:
-    """The maker of a model, from a small cache."""
-    if model not in _CACHE:
-        create = factory_of(model)
-        while len(_CACHE) >= CACHED:
-            del _CACHE[next(iter(_CACHE))]
-        _CACHE[model] = create(model)
-    return _CACHE[model]
+class Makers:
+    """The makers of a process, the last few of which are kept: their loaded models and open breakers."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Maker] = {}
+
+    def of(self, model: str) -> Maker:
+        """The maker of a model. RequestError if there is none."""
+        if model not in self._kept:
+            made = factory_of(model)(model)
+            while len(self._kept) >= CACHED:
+                del self._kept[next(iter(self._kept))]
+            self._kept[model] = made
+        return self._kept[model]
+
+    def can_continue(self, model: str) -> bool:
+        """Whether the maker of a model can continue a clip. KinemaError: unknown model."""
+        continues = getattr(self.of(model), "continues", None)
+        return continues is not None and bool(continues())
 
 
 def factory_of(model: str) -> Callable[[str], Maker]:
@@ -149,19 +152,13 @@ def factory_of(model: str) -> Callable[[str], Maker]:
     )
 
 
-def can_continue(model: str) -> bool:
-    """Whether the maker of a model can continue a clip. KinemaError: unknown model."""
-    continues = getattr(maker(model), "continues", None)
-    return continues is not None and bool(continues())
-
-
 def deadline(seconds: float) -> Callable[[Event], None]:
-    """An event callback that cancels the work after this many seconds."""
+    """An event callback that stops the work after this many seconds."""
     end = time.monotonic() + seconds
 
     def check(_event: Event) -> None:
         if time.monotonic() > end:
-            raise Cancelled(f"Cancelled after {seconds:g} s (making.slowest_s).")
+            raise ClipTimeout(f"Stopped after {seconds:g} s (making.slowest_s).")
 
     return check
 

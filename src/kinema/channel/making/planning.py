@@ -89,9 +89,11 @@ class Planner:
         return self.ledger.suggested()
 
 
-def job_of(config: ChannelConfig, token: str, planned: Any, files: str, link: Link | None = None) -> dict[str, Any]:
-    """The job of a planned shot: plain JSON with everything its generation needs. link: its relation to the adjacent
-    shots; defaults to a cut."""
+def job_of(
+    config: ChannelConfig, token: str, planned: Any, link: Link | None = None, tail: str = ""
+) -> dict[str, Any]:  # fmt: skip
+    """The body of a planned shot's jobs: plain JSON with everything its generation needs. link: its relation to the
+    adjacent shots; defaults to a cut. tail: the hash of the last frames of the shot before it."""
     link = link or Link()
     shot, making = planned.shot, config.making
     draft = planned.quality == "draft"
@@ -100,12 +102,12 @@ def job_of(config: ChannelConfig, token: str, planned: Any, files: str, link: Li
         "prompt": planned.prompt, "negative_prompt": config.bible.negative_prompt, "seconds": shot["seconds"],
         "seed": shot["seed"], "profile": making.draft_profile if draft else making.profile, "model": making.model,
         "quality": planned.quality, "shot": shot, "width": config.picture.width, "height": config.picture.height,
-        "fps": config.picture.fps, "files": files,
+        "fps": config.picture.fps,
         "making": {
-            "device": making.device, "upscale": making.upscale, "strength": making.strength,
+            "upscale": making.upscale, "strength": making.strength,
             "interpolate": making.interpolate, "fit": making.fit, "tries": making.tries, "pause_s": making.pause_s,
             "slowest_s": making.slowest_s,
         },
         "space": config.space.model_dump(mode="json"),
-        "before": f"{token}-{link.before}" if link.before else "", "why_cut": link.why_cut, "keeps": link.keeps,
+        "before": link.before, "tail": tail, "why_cut": link.why_cut, "keeps": link.keeps,
     }  # fmt: skip

@@ -56,7 +56,7 @@ class RemoteMaker:
         return self._accepts is None or "continue" in self._accepts
 
     def make(self, job: ShotOrder, target: Path) -> None:
-        attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
+        attempt(job, self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
 
     def _fetch(self, job: ShotOrder, folder: Path, target: Path) -> None:
         server = self._server(job)
@@ -110,6 +110,7 @@ class RemoteMaker:
         while job["state"] not in ENDED:
             if time.monotonic() > end:
                 self._give_up(server, job, limit_s)
+            order.check()
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, POLL_S[1])
             try:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ...core.chunk import Chunk
+from ...core.events import OnEvent
 from ..conform import LEFT_OUT_S
+
+if TYPE_CHECKING:
+    from ...core.plan import Plan
+    from ...core.request import Request
+    from ...engine.clip_file import ClipGenerator
 
 
 def in_whole_seconds(frames: int, fps: float) -> int:
@@ -33,3 +41,26 @@ def part(chunks: Iterable[Chunk], start: int, stop: int) -> Iterator[Chunk]:
         close = getattr(source, "close", None)
         if close is not None:
             close()
+
+
+@dataclass(frozen=True)
+class PartOfClip:
+    """A generator of clips of which only frames start to stop (half-open) are written; the manifest notes it."""
+
+    generator: ClipGenerator
+    start: int
+    stop: int
+
+    def plan(self, request: Request, /) -> Plan:
+        return self.generator.plan(request)
+
+    def digests(self, plan: Plan, /) -> dict[str, str]:
+        return self.generator.digests(plan)
+
+    def manifest(self, plan: Plan, /) -> dict[str, Any]:
+        note = f"The file has frames {self.start} to {self.stop - 1} of {plan.frames}"
+        note += f"; the first {self.start} are context frames." if self.start else "."
+        return self.generator.manifest(plan.model_copy(update={"notes": (*plan.notes, note)}))
+
+    def stream(self, plan: Plan, /, *, on_event: OnEvent, **keeping: Any) -> Iterator[Chunk]:
+        return part(self.generator.stream(plan, on_event=on_event, **keeping), self.start, self.stop)

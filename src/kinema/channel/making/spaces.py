@@ -29,6 +29,7 @@ from .fetching import MAX_BYTES, accept, attempt
 from .job import ClipTimeout, ShotOrder, Unavailable
 
 HUB, HUB_S = "https://huggingface.co", 30.0
+CHECK_S = 0.5
 LONGEST_NAME, CALLER = 4096, "A Gradio Space"
 _NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
@@ -55,14 +56,14 @@ class SpaceMaker:
         return self.where.startswith(("http://", "https://"))
 
     def make(self, job: ShotOrder, target: Path) -> None:
-        attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
+        attempt(job, self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
 
     def _fetch(self, job: ShotOrder, folder: Path, target: Path) -> None:
         limit_s = float(job.space["timeout_s"])
         token = secret(job.space.get("key_env"))
         address = self._address(token, limit_s)
         bounds = Bounds(address, limit_s)
-        result, files, headers = _within(limit_s, lambda: self._predict(job, address, token, bounds))
+        result, files, headers = _within(limit_s, job.check, lambda: self._predict(job, address, token, bounds))
         bounded(result, f"{self.where}: its result")
         path = _file_in(result)
         if path is None:
@@ -130,8 +131,8 @@ class SpaceMaker:
                     client.close()
 
 
-def _within(limit_s: float, work: Callable[[], Any]) -> Any:
-    """The result of `work`, run in a thread that is abandoned after `limit_s`: ClipTimeout."""
+def _within(limit_s: float, check: Callable[[], None], work: Callable[[], Any]) -> Any:
+    """The result of `work`, run in a thread that is abandoned after `limit_s` (ClipTimeout), or when `check` raises."""
     results: list[Any] = []
     failed: list[BaseException] = []
 
@@ -143,7 +144,10 @@ def _within(limit_s: float, work: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, name="kinema-space", daemon=True)
     thread.start()
-    thread.join(limit_s)
+    end = time.monotonic() + limit_s
+    while thread.is_alive() and (left_s := end - time.monotonic()) > 0:
+        thread.join(min(left_s, CHECK_S))
+        check()
     if failed:
         raise failed[0]
     if not results:
