@@ -189,8 +189,8 @@ def test_out_of_vocabulary_prompts_are_fine(mini):
         "a & b &lt;c&gt;",
         "\x00\x07",
     ):
-        clip = mini.generate(QUICK.changed(prompt=prompt, steps=1))
-        assert len(clip.frames()) == 17
+        clip = mini.generate(QUICK.changed(prompt=prompt, steps=1, frames=5))
+        assert len(clip.frames()) == 5
 
 
 @pytest.mark.parametrize("progress, listens, shown", [(None, False, True), (None, True, False), (True, True, True),
