@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -32,6 +33,17 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Files that train go first: their tests are the longest, and several workers are then done at the same time."""
     items.sort(key=lambda item: "training" not in item.path.parts)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What test modules import stays: it is not scanned for garbage, now or with every full collection later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

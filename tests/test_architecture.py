@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
 import re
 import subprocess
 import sys
@@ -23,6 +25,20 @@ FLOORS = {
     "cli": 7,
 }  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
+MODULES = {".".join(("kinema", *path.relative_to(ROOT).with_suffix("").parts)) for path in FILES}
+
+
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file's syntax tree: a dozen tests read them."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten():
+    """The tests of other files need not carry the trees along."""
+    yield
+    nodes.cache_clear()
 
 
 def room(path: Path) -> str:
@@ -32,7 +48,7 @@ def room(path: Path) -> str:
 def imports(path: Path):
     """(module, line) of every kinema import in a file, relative ones resolved, those under TYPE_CHECKING included."""
     package = ("kinema", *path.relative_to(ROOT).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names if alias.name.split(".")[0] == "kinema")
         elif isinstance(node, ast.ImportFrom):
@@ -46,15 +62,14 @@ def imports(path: Path):
 def imported(path: Path):
     """For each name that a file imports from kinema: (the name as a module, or else where it is imported from,)."""
     package = ("kinema", *path.relative_to(ROOT).parts[:-1])
-    every = {".".join(("kinema", *each.relative_to(ROOT).with_suffix("").parts)) for each in FILES}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield tuple(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join((*base, *filter(None, (node.module or "").split("."))))
             for alias in node.names:
-                yield (f"{module}.{alias.name}",) if f"{module}.{alias.name}" in every else (module,)
+                yield (f"{module}.{alias.name}",) if f"{module}.{alias.name}" in MODULES else (module,)
 
 
 def upward(path: Path):
@@ -156,9 +171,12 @@ def test_importing_kinema_is_cheap():
         "import time, sys; t = time.process_time(); import kinema; print(time.process_time() - t);"
         "heavy = {'torch', 'av', 'numpy', 'diffusers', 'transformers', 'pydantic'} & set(sys.modules); print(heavy)"
     )
-    seconds, heavy = min((fresh(code).split("\n", 1) for _ in range(3)), key=lambda pair: float(pair[0]))
+    for _ in range(3):  # the first may be cold
+        seconds, heavy = fresh(code).split("\n", 1)
+        assert heavy.strip() == "set()"
+        if float(seconds) < 0.15:
+            break
     assert float(seconds) < 0.15
-    assert heavy.strip() == "set()"
 
 
 def test_planning_and_cli_need_no_torch():
@@ -170,15 +188,19 @@ def test_planning_and_cli_need_no_torch():
 
 
 def test_every_module_imports_without_a_gpu():
+    """In this process where it sees no GPU: a fresh one would import PyTorch and its libraries once more."""
     names = [
         ".".join(("kinema", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
         for path in FILES
         if room(path) != "miniatures"
     ]
-    code = (
-        f"import importlib, os; os.environ['CUDA_VISIBLE_DEVICES'] = ''\nfor n in {names!r}: importlib.import_module(n)"
-    )
-    fresh(code)
+    if importlib.import_module("torch").cuda.is_available():
+        fresh(
+            "import importlib, os; os.environ['CUDA_VISIBLE_DEVICES'] = ''\n"
+            f"for name in {names!r}: importlib.import_module(name)"
+        )
+    for name in names:
+        importlib.import_module(name)
 
 
 def test_public_names():
@@ -202,7 +224,7 @@ def test_only_residency_moves_networks():
         text = path.read_text(encoding="utf-8")
         for word in ("transformer.to(", "vae.to(", "encoder.to(", "module.to(", "model.to(", "network.to("):
             assert word not in text, f"{path.name}: {word}"
-        for node in ast.walk(ast.parse(text)) if ".to(" in text else ():
+        for node in nodes(path) if ".to(" in text else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "to":
                 made = node.func.value
                 name = made.func if isinstance(made, ast.Call) else None
@@ -244,7 +266,7 @@ def test_files_are_replaced_in_one_place():
     for path in FILES:
         if path.name == "whole.py" and room(path) == "core":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             assert not _renames(node), f"{path}:{node.lineno}: {ast.unparse(node)}"
 
 
@@ -268,7 +290,7 @@ def test_shared_code_knows_no_layers_of_a_family(what):
     for path in FILES:
         if room(path) in MAY_SAY:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 assert not re.search(OF_FAMILIES[what], node.value), f"{path}:{node.lineno}: {node.value!r}"
 
@@ -278,7 +300,7 @@ def test_imports_inside_the_package_are_relative():
     absolute = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if (isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "kinema")
         or (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "kinema" for alias in node.names))
     ]
@@ -293,7 +315,7 @@ person, a part of a score and one of the work), or a protocol and what has it (G
 def test_a_class_has_a_name_of_its_own():
     names: dict[str, list[str]] = {}
     for path in FILES:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in nodes(path)[0].body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 names.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
     assert {name: places for name, places in names.items() if len(places) > 1 and name not in SAME_NAME} == {}

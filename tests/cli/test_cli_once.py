@@ -34,13 +34,18 @@ def test_every_command_is_such() -> None:
 
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_each_option_of_each_command(name: str) -> None:
+    """Each is refused by its command; the first one also by the whole command line, which prints the same words."""
     options = [each for each in commands()[name].params if each.param_type_name == "option"]
-    for option in options:
-        if option.is_eager or option.is_flag or option.multiple:
-            continue
-        twice = run(*name.split(), max(option.opts, key=len), "1", min(option.opts, key=len), "2")
-        assert twice.exit_code == 2
-        assert f"{max(option.opts, key=len)} is given 2 times" in twice.stderr
+    once = [each for each in options if not (each.is_eager or each.is_flag or each.multiple)]
+    for option in once:
+        typed = [max(option.opts, key=len), "1", min(option.opts, key=len), "2"]
+        said = f"{typed[0]} is given 2 times"
+        with pytest.raises(Exception, match=said) as refused:
+            commands()[name].main(typed, prog_name=name, standalone_mode=False)
+        assert getattr(refused.value, "exit_code", None) == 2
+        if option is once[0]:
+            twice = run(*name.split(), *typed)
+            assert twice.exit_code == 2 and said in twice.stderr
 
 
 def test_repeatable_ones_and_switches_may_be() -> None:

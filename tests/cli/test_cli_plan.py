@@ -42,7 +42,7 @@ def test_plan_needs_no_torch(prompt: str, tmp_path: Path) -> None:
 
 
 def test_help_is_quick(tmp_path: Path) -> None:
-    """Under a second of processor time, the best of four (half of it on an idle machine)."""
+    """Under a second of processor time, the best of up to four (half of it on an idle machine)."""
     import resource
 
     def used() -> float:
@@ -55,6 +55,8 @@ def test_help_is_quick(tmp_path: Path) -> None:
         with process("-m", "kinema", "--help", cwd=tmp_path) as command:
             command.communicate(timeout=60)
         times.append(used() - before)
+        if times[-1] < 1.0:
+            break
     assert min(times) < 1.0, times
 
 

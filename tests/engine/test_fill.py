@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from types import SimpleNamespace
@@ -41,10 +42,10 @@ def psnr(a, b):
     return 10 * math.log10(255**2 / max(float(np.mean((a.astype(float) - b) ** 2)), 1e-9))
 
 
-def hidden_by_disc(step_px, *, shadow=False):
+def hidden_by_disc(step_px, *, shadow=False, count=FRAMES):
     """(clip, masks, truth): a camera that moves `step_px` a frame over PHOTO, and a disc that crosses the frame."""
     truth, frames, masks = [], [], []
-    for index in range(FRAMES):
+    for index in range(count):
         left = round(step_px * index)
         picture = PHOTO[20 : 20 + HEIGHT, left : left + WIDTH]
         center = (24 + 4 * index, 44)
@@ -70,6 +71,17 @@ def make(tmp_path):
         return clip, mask, frames, masks > 0, truth
 
     return made
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """planned(fill): the plan for the clip of make(2.0), surveyed once for all tests that only read it."""
+    folder = tmp_path_factory.mktemp("planned")
+    frames, masks, _ = hidden_by_disc(2.0)
+    clip, mask = f"{folder}/clip/", f"{folder}/mask/"
+    write([Chunk(frames, 0, 12.0)], clip)
+    write([Chunk(np.repeat(masks[..., None], 3, -1), 0, 12.0)], mask)
+    return functools.cache(lambda fill: make_plan(request_of(clip, mask, fill=fill), device="cpu"))
 
 
 def request_of(clip, mask, **fields):
@@ -133,9 +145,8 @@ def test_a_model_that_knows_such_images_generates_only_what_no_frame_shows(make,
     assert asked
 
 
-def test_progress_preview_and_what_came_from_where(make):
-    clip, mask, *_ = make()
-    plan = make_plan(request_of(clip, mask), device="cpu")
+def test_progress_preview_and_what_came_from_where(planned):
+    plan = planned("auto")
     events = []
     chunks = list(fill_clip(plan, events.append))
     assert [chunk.start for chunk in chunks] == [0, 8, 16]
@@ -148,7 +159,7 @@ def test_progress_preview_and_what_came_from_where(make):
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.webm", "clip.gif", "clip.webp", "folder/"])
 def test_the_manifest_of_a_finished_clip_holds_what_the_run_counted(make, tmp_path, name):
-    clip, mask, _, hole, _ = make(0.0)
+    clip, mask, _, hole, _ = make(0.0, count=9)
     hole[:, 30:40, 50:60] = True  # a place that is never seen
     write([Chunk(np.repeat(hole[..., None], 3, -1).astype(np.uint8) * 255, 0, 12.0)], mask)
     made = kinema.generate(request_of(clip, mask, fill="propagate"))
@@ -218,18 +229,16 @@ def test_both_loads_the_model_at_the_first_window_that_needs_it(make, monkeypatc
     assert (frames[:, 33:37, 53:57].astype(int)[..., 2] > 150).all()
 
 
-def test_one_function_tells_which_plans_need_an_engine(make):
-    clip, mask, *_ = make()
-    plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
+def test_one_function_tells_which_plans_need_an_engine(planned):
+    plan = planned("both")
     assert opener.stand_in(plan) is None, "an engine that is loaded already is used"
     assert isinstance(opener.stand_in(plan, never_loaded), OnDemand)
     assert isinstance(opener.stand_in(plan.model_copy(update={"fill": "propagate"})), WithoutModel)
     assert opener.stand_in(plan.model_copy(update={"fill": "generate"}), never_loaded) is None
 
 
-def test_the_estimate_follows_the_masked_area(make):
-    clip, mask, *_ = make()
-    plan = make_plan(request_of(clip, mask), device="cpu")
+def test_the_estimate_follows_the_masked_area(planned):
+    plan = planned("auto")
     less, more = (fill_work(plan.model_copy(update={"masked": share, "aligned": 1.0})) for share in (0.02, 0.4))
     assert more.work_s > 2 * less.work_s and fill_work(plan, done=20).work_s < 0.5 * fill_work(plan).work_s
     assert sum(share for _, share in more.stages) == pytest.approx(1)
@@ -237,8 +246,8 @@ def test_the_estimate_follows_the_masked_area(make):
 
 def test_the_estimate_follows_what_the_survey_found_of_the_camera(make):
     """A camera that is still and one whose motion no homography describes: the frame waves."""
-    still = make_plan(request_of(*make(step_px=0.0)[:2]), device="cpu")
-    clip, mask, frames, _, _ = make(name="waving")
+    still = make_plan(request_of(*make(step_px=0.0, count=9)[:2]), device="cpu")
+    clip, mask, frames, _, _ = make(name="waving", count=9)
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     for index, frame in enumerate(frames):
         wave = (x + 2.0 * np.sin(y / 9 + index), y + 2.0 * np.sin(x / 9 + 1.7 * index))
@@ -260,9 +269,8 @@ def test_the_percents_add_up_to_a_hundred():
     assert described({"patched": 1.0}) == "100 % from patches of the surroundings" and described({}) == ""
 
 
-def test_a_plan_without_a_model_shows_its_fill_and_no_model(make):
-    clip, mask, *_ = make()
-    rows = dict(plan_rows(make_plan(request_of(clip, mask), device="cpu")))
+def test_a_plan_without_a_model_shows_its_fill_and_no_model(planned):
+    rows = dict(plan_rows(planned("auto")))
     assert rows["fill"] == "propagate" and rows["model"] == "none" and not {"steps", "prompt"} & set(rows)
 
 
@@ -279,19 +287,17 @@ def test_a_plan_whose_model_generates_nothing_has_no_notes_on_the_model(make, fi
     assert any(unused in note for note in plan.notes)
 
 
-def test_a_model_that_has_nothing_to_generate_costs_nothing(make):
-    clip, mask, *_ = make()
-    plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
+def test_a_model_that_has_nothing_to_generate_costs_nothing(planned):
+    plan = planned("both")
     assert set(plan.sources) == {"propagated"} and plan.estimate.pflop == 0
-    alone = make_plan(request_of(clip, mask, fill="propagate"), device="cpu").estimate
+    alone = planned("propagate").estimate
     assert (plan.estimate.seconds, plan.estimate.start) == (alone.seconds, alone.start), "only the fill"
     expected = parts(plan, store.find(plan.model), "cpu", start=True)
     assert [part.stage for part in expected][:3] == ["read", "fill", "load"] and expected[2].seconds == 0
 
 
-def test_closing_stops_the_work(make):
-    clip, mask, *_ = make()
-    chunks = fill_clip(make_plan(request_of(clip, mask), device="cpu"))
+def test_closing_stops_the_work(planned):
+    chunks = fill_clip(planned("auto"))
     next(chunks)
     chunks.close()
 
@@ -326,7 +332,7 @@ def test_a_shadow_goes_with_its_object_and_the_rest_keeps_its_bytes(make):
 
 
 def test_the_same_clip_again_from_its_manifest(make, tmp_path):
-    clip, mask, *_ = make()
+    clip, mask, *_ = make(count=9)
     first = kinema.generate(request_of(clip, mask)).save(tmp_path / "first.webm")
     manifest = json.loads((tmp_path / "first.webm.json").read_text())
     assert manifest["plan"]["fill"] == "propagate" and manifest["plan"]["sources"]["propagated"] > 0.9

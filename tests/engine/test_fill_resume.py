@@ -81,7 +81,7 @@ def test_keeping_changes_nothing(plan, run):
     )
 
 
-@pytest.mark.parametrize("done", [EVERY, CUT, CUT + EVERY, 36])
+@pytest.mark.parametrize("done", [EVERY, CUT, pytest.param(CUT + EVERY, marks=pytest.mark.slow), 36])
 def test_resumed_is_identical_and_fills_only_the_rest(plan, run, done, monkeypatch):
     whole, facts, places = run
     state = opener.read_state(next(place for place in places if place.name == f"{done}.state"))

@@ -52,7 +52,7 @@ def requests(source):
         "tiles": (Request(seed=5, model=MODEL, steps=3, guidance=1.0, canvas="upscale", width=32, height=48,
                           conditions=(source,), options=noise), 3, ((0, 4), (3, 7))),
         "steps": (Request(prompt="a red ball", seed=5, model=MODEL, frames=2, steps=3,
-                          upscale=[{"by": "xl", "strength": 0.6, "steps": 5}, 2]), 3, None),
+                          upscale=[{"by": MODEL, "strength": 0.6, "width": 64, "height": 64, "steps": 5}, 2]), 3, None),
         "edit": (Request(prompt="a star", seed=5, steps=3, canvas="source", conditions=(source, box)), 3,
                  ((0, 5), (2, 7))),
     }  # fmt: skip

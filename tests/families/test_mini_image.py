@@ -34,7 +34,7 @@ def test_it_draws_what_it_is_told():
     pipe = StableDiffusionPipeline.from_pretrained(FOLDER)
     pipe.set_progress_bar_config(disable=True)
     made = pipe(
-        [f"a {color} {kind} over a green hill by day" for color, kind in CASES], num_inference_steps=25,
+        [f"a {color} {kind} over a green hill by day" for color, kind in CASES], num_inference_steps=12,
         guidance_scale=5.0, generator=torch.Generator().manual_seed(0), output_type="np",
     ).images  # fmt: skip
     right = 0

@@ -6,6 +6,7 @@ Expectations follow the shipped tokenizer.json and card.json, so that a new edit
 import json
 import re
 from importlib.resources import files
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -201,7 +202,8 @@ def test_the_tokenizer_reads_what_is_left():
         "a red ball's shadow / at 5 o'clock", "\uff21 \uff52\uff45\uff44 \uff42\uff41\uff4c\uff4c", "a red_ball",
         "a small cube getting bigger, spinning, beside a heart, in the rain; pixel art", "a red ball - moving",
         "a red ball " * 90,
-        *(f"a {color} {kind} over the {place}" for color in COLORS for kind in KINDS for place in BACKGROUNDS),
+        *(f"a {color} {kind} over the {place}"
+          for (color, kind), place in zip(product(COLORS, KINDS), cycle(BACKGROUNDS), strict=False)),
     ]  # fmt: skip
     for prompt in prompts:
         read = plan(prompt).prompt

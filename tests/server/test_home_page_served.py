@@ -79,6 +79,7 @@ def saved(tab, served, tmp_path):
 def test_a_prompt_becomes_a_clip(tab, served, tmp_path):
     page = tab.page
     page.fill("#prompt", "a red ball rolls left over a green hill at sunset")
+    page.fill("#seconds", "1")
     page.select_option("#profile", "fast")
     page.keyboard.press("Control+Enter")
     tab.until("document.querySelector('.status')?.textContent")
@@ -87,7 +88,7 @@ def test_a_prompt_becomes_a_clip(tab, served, tmp_path):
     tab.until("document.querySelector('.tile video')?.readyState >= 1")
     path = saved(tab, served, tmp_path)
     frames_FHWC = read_video(path)[0]
-    assert frames_FHWC.shape == (17, 256, 256, 3)
+    assert frames_FHWC.shape == (9, 256, 256, 3)
     red_FHW = (frames_FHWC[..., 0] > 170) & (frames_FHWC[..., 1:].max(-1) < 110)
     assert red_FHW.any((1, 2)).mean() > 0.7, "a red ball"
     assert read_manifest(path)["plan"]["profile"] == "fast"

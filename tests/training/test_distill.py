@@ -111,7 +111,7 @@ def test_four_steps_land_where_the_guided_teacher_does(kind, tmp_path):
     if kind == "paths":
         write_paths(tmp_path / "paths", exact, draw, setting, 8)
     made = task(setting, tmp_path / "paths" if kind == "paths" else None)
-    train(made, settings(tmp_path / kind, 300))
+    train(made, settings(tmp_path / kind, 150))
     found = student_scores(exact, made.student, made.held_out, SETTING, steps=16)
     assert found["student"] * 5 < found["undistilled_guided"], found
     assert found["student"] * 20 < min(found["undistilled"], found["undistilled_guided_half_steps"]), found

@@ -133,7 +133,7 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
     assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), (
         "an image model is independent of the order of frames"
     )
-    after = train(task, LoopConfig(out=tmp_path, max_steps=10, ema=0.3, evaluate_minutes=9, warmup_steps=1))
+    after = train(task, LoopConfig(out=tmp_path, max_steps=5, ema=0.3, evaluate_minutes=9, warmup_steps=1))
     assert (digest(video, is_spatial) == spatial) is not whole
     assert digest(video, is_temporal) != temporal
     assert all(torch.equal(old, new) for old, new in zip(words, encoder.parameters(), strict=True))

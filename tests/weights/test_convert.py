@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pickle
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,8 +21,40 @@ from kinema.weights import convert as convert_file
 from kinema.weights.convert import convert
 
 
+class Here:
+    """Stands in for subprocess.Popen: does the child's work in this process, which has imported torch already."""
+
+    def __init__(self, command, **_):
+        self.paths, self.stdin, self.returncode = [Path(each) for each in command[3:5]], None, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def communicate(self, timeout):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            try:
+                convert_file.main(*self.paths)
+            except SystemExit as stop:
+                self.returncode = 1
+                return "", str(stop)
+        return said.getvalue(), ""
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """No child is started: a test of the contents of files, of which others start one."""
+    known = SimpleNamespace(Popen=Here, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(convert_file, "subprocess", known)
+
+
 @pytest.mark.parametrize("inside", [None, "state_dict"])
-def test_tensors_come_over_by_name(tmp_path, inside):
+def test_tensors_come_over_by_name(tmp_path, inside, request):
+    if inside:
+        request.getfixturevalue("in_this_process")
     state = {"a.weight": torch.randn(3, 4), "b": torch.arange(3)}
     shared = {**state, "again": state["a.weight"], "step": 7}
     torch.save({"state_dict": shared, "epoch": 3} if inside else shared, tmp_path / "mm.ckpt")
@@ -35,10 +71,12 @@ class Evil:
         return os.system, (f"touch {self.path}",)
 
 
-def test_code_in_a_pickle_is_never_run(tmp_path):
+def test_code_in_a_pickle_is_never_run(tmp_path, request):
     torch.save({"state_dict": {"a": torch.zeros(2)}, "more": Evil(tmp_path / "run")}, tmp_path / "evil.ckpt")
     (tmp_path / "bare.pt").write_bytes(pickle.dumps(Evil(tmp_path / "run")))
     for name in ("evil.ckpt", "bare.pt"):
+        if name == "bare.pt":
+            request.getfixturevalue("in_this_process")
         with pytest.raises(ModelError, match=r"more than tensors|cannot be converted"):
             convert(tmp_path / name, tmp_path / "out.safetensors")
     assert not (tmp_path / "run").exists() and not (tmp_path / "out.safetensors").exists()
@@ -53,14 +91,14 @@ def test_code_in_a_pickle_is_never_run(tmp_path):
         ("a.ckpt", b"x", "o.bin", "must end with .safetensors"),
     ],
 )
-def test_refusals(tmp_path, name, content, target, words):
+def test_refusals(in_this_process, tmp_path, name, content, target, words):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=words):
         convert(tmp_path / name, tmp_path / target)
 
 
-def test_permissions_follow_the_umask_and_nothing_is_left(tmp_path):
+def test_permissions_follow_the_umask_and_nothing_is_left(in_this_process, tmp_path):
     torch.save({"a": torch.zeros(2)}, tmp_path / "a.ckpt")
     before = os.umask(0o027)
     try:
@@ -111,7 +149,7 @@ def test_what_takes_too_long_is_ended(tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["a.ckpt"]
 
 
-def test_a_file_without_tensors(tmp_path):
+def test_a_file_without_tensors(in_this_process, tmp_path):
     torch.save({"epoch": 3}, tmp_path / "a.pth")
     with pytest.raises(ModelError, match="no named tensors"):
         convert(tmp_path / "a.pth", tmp_path / "a.safetensors")
