@@ -65,7 +65,9 @@ def node(
     }  # fmt: skip
 
 
-def page(nodes: list[dict[str, Any]], links: list[list[Any]], subgraphs: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def page(
+    nodes: list[dict[str, Any]], links: list[list[Any]], subgraphs: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """A saved page in format 0.4. links: [id, origin, slot, target, slot, type]."""
     found: dict[str, Any] = {"nodes": nodes, "links": links, "groups": [], "config": {}, "extra": {}, "version": 0.4}
     return found | ({"definitions": {"subgraphs": list(subgraphs)}} if subgraphs else {})
