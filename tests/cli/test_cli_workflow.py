@@ -82,3 +82,18 @@ def test_neither_torch_nor_codecs_are_loaded_for_json(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_export_writes_a_request_as_a_workflow_that_reads_back(tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"prompt": "a fox", "model": "wan2.1-t2v-1.3b", "seed": 4, "profile": "exact"}))
+    target = tmp_path / "flow.json"
+    result = run("workflow", "export", str(request), "-o", str(target))
+    assert (result.exit_code, result.stdout.strip()) == (0, str(target))
+    printed = run("workflow", "export", str(request))
+    assert json.loads(printed.stdout) == json.loads(target.read_text())
+    assert answer(run("workflow", "show", str(target), "--json"))["maps"]
+    assert run("workflow", "export", str(request), "-o", str(request)).exit_code == 2
+    request.write_text(json.dumps({"prompt": "a fox"}))
+    refused = run("workflow", "export", str(request))
+    assert refused.exit_code == 2 and "No ComfyUI workflow for kinema-mini-wan" in refused.stderr
