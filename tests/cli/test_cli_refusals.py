@@ -59,6 +59,8 @@ COMMANDS = (
     "inspect {}",
     "direct x --bible {}",
     "direct x --blocklist {}",
+    "workflow show {}",
+    "workflow convert {}",
     "channel start {}",
     "channel init {}",
     "models add {}",

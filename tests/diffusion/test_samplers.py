@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kinema.core.errors import RequestError
+from kinema.diffusion.incomplete_beta import beta_cdf, beta_quantile
 from kinema.diffusion.samplers import EPSILON, FLOW, SAMPLERS, SigmaSampler, V
 from kinema.diffusion.sigma_schedules import SCHEDULES, between, edm_levels, flow_levels, of_the_end, sigmas_of
 
@@ -186,3 +187,13 @@ def test_the_options_name_what_there_is():
     from kinema.diffusion.samplers import CHECKPOINT
 
     assert (CHECKPOINT, *SAMPLERS) == get_args(Sampler) and (CHECKPOINT, *SCHEDULES) == get_args(Schedule)
+
+
+def test_the_beta_distribution_equals_scipys():
+    special = pytest.importorskip("scipy.special")
+    for a, b in ((0.6, 0.6), (2.0, 5.0), (0.6, 3.0)):
+        for at in range(1, 40):
+            x = at / 40
+            assert beta_cdf(x, a, b) == pytest.approx(special.betainc(a, b, x), abs=1e-12)
+            assert beta_quantile(x, a, b) == pytest.approx(special.betaincinv(a, b, x), abs=1e-10)
+    assert (beta_cdf(0, 0.6, 0.6), beta_cdf(1, 0.6, 0.6), beta_quantile(1.0, 0.6, 0.6)) == (0, 1, 1)

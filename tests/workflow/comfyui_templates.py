@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,8 @@ def node(
     key: int,
     kind: str,
     *,
-    inputs: list[Any] = (),
-    outputs: list[Any] = (),
+    inputs: Sequence[Any] = (),
+    outputs: Sequence[Any] = (),
     values: Any = None,
     mode: int = 0,
     **more: Any,
@@ -64,7 +65,9 @@ def node(
     }  # fmt: skip
 
 
-def page(nodes: list[dict[str, Any]], links: list[list[Any]], subgraphs: list[dict[str, Any]] = ()) -> dict[str, Any]:
+def page(
+    nodes: list[dict[str, Any]], links: list[list[Any]], subgraphs: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """A saved page in format 0.4. links: [id, origin, slot, target, slot, type]."""
     found: dict[str, Any] = {"nodes": nodes, "links": links, "groups": [], "config": {}, "extra": {}, "version": 0.4}
     return found | ({"definitions": {"subgraphs": list(subgraphs)}} if subgraphs else {})

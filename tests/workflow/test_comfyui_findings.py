@@ -185,6 +185,13 @@ def test_the_table_of_templates_is_true():
     assert len(found) == 644
 
 
+@pytest.mark.slow
+def test_every_subgraph_blueprint_can_be_read():
+    package = pytest.importorskip("comfyui_subgraph_blueprints", reason="the blueprints are not installed")
+    files = sorted((Path(package.__file__).parent / "blueprints").glob("*.json"))
+    assert len(files) > 100 and all(examine(read_workflow(path)).prompt for path in files)
+
+
 def reasons() -> list[tuple[str, int]]:
     """The templates by the first reason that applies, with their number."""
     index = json.loads((template_folder() / "index.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""`kinema workflow`: ComfyUI's workflow files, shown, converted and run."""
+"""`kinema workflow`: ComfyUI's workflow files, shown, converted, run and written."""
 
 from __future__ import annotations
 
@@ -127,3 +127,41 @@ def run(
     prompt = with_values(to_prompt(workflow), set_ or ())
     clips = wanted_clips(examine(parse_api(prompt, workflow.source)), chosen_models(model or []), inputs)
     run_clips(clips, targets(clips, output_), file, device, anyway=anyway, as_json=as_json)
+
+
+@app.command("export")
+@guarded
+def export(
+    request: Annotated[
+        Path, typer.Argument(metavar="REQUEST", show_default=False, help="A request file, .json or .yaml.")
+    ],
+    output_: Annotated[
+        str | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="A .json file. Default: print the workflow."),
+    ] = None,
+) -> None:
+    """Write a request as a ComfyUI workflow (an API prompt), for Wan 2.1 text to video and Stable Video Diffusion.
+
+    The seed is written, so ComfyUI repeats its own frames; they differ from Kinema's.
+    """
+    from ..core.request import Request
+    from ..engine.plan import plan
+    from ..weights.store import find
+    from ..workflow.export import export as exported
+
+    target = None if output_ is None else Path(output_)
+    if target is not None:
+        if target.suffix.lower() != ".json":
+            raise RequestError(f"{target}: not a JSON file.", field="output", value=output_, legal="a name.json")
+        check_parent(target)
+        keep_apart({"output": target}, [request])
+    wanted = Request.from_file(request)
+    found = exported(plan(wanted), find(wanted.model))
+    text = json.dumps(found.prompt, indent=2)
+    for line in found.notes:
+        note(line)
+    if target is None:
+        typer.echo(text)
+        return
+    write_text(target, text + "\n")
+    say(str(target))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..core.errors import RequestError
+from .incomplete_beta import beta_quantile
 
 TRAINED = 1000
 """Number of training timesteps."""
@@ -85,10 +86,8 @@ def exponential(levels: NoiseLevels, steps: int) -> Sigmas:
 
 def beta(levels: NoiseLevels, steps: int, alpha: float = 0.6, other: float = 0.6) -> Sigmas:
     """Quantiles of a beta distribution of timesteps; those that round to the same one count once."""
-    from scipy.stats import beta as distribution
-
     last = len(levels.ascending) - 1
-    places = [round(float(distribution.ppf(1 - index / steps, alpha, other)) * last) for index in range(steps)]
+    places = [round(beta_quantile(1 - index / steps, alpha, other) * last) for index in range(steps)]
     return [levels.ascending[place] for place in dict.fromkeys(places)] + [0.0]
 
 

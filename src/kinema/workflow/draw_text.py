@@ -28,7 +28,9 @@ def lines(found: Examined) -> list[str]:
 
 def _rows(inputs: Mapping[str, Any]) -> list[str]:
     """The inputs of a node: its links on one line, its short values on another, each long text on its own."""
-    linked, short, long = [], [], []
+    linked: list[str] = []
+    short: list[str] = []
+    long: list[str] = []
     for name, value in inputs.items():
         row = f"{for_terminal(name, 60)} {value_text(value)}"
         (linked if is_link(value) else short if len(row) <= SHORT else long).append(row)

@@ -47,7 +47,7 @@ def parse_api(value: dict[str, Any], source: str) -> Workflow:
         what = f"{source}: node {for_terminal(key, 100)}"
         kind = of_kind(each.get("class_type"), f"{what}: class_type", str, error=RequestError)
         given = of_kind(each.get("inputs", {}), f"{what}: inputs", dict, error=RequestError)
-        inputs = []
+        inputs: list[GraphInput] = []
         for name, one in given.items():
             if not is_link(one):
                 continue

@@ -13,7 +13,7 @@ from ...core.outside import for_terminal
 from ..nodes.declaration import Declaration
 from ..nodes.table import DECLARED
 from .api import in_order, is_link, wrapped
-from .expand import Absent, Literal, Origin, Place, expand, exposed, follow
+from .expand import Absent, Literal, NodeOutput, Place, expand, exposed, follow
 from .graph import ONLY_DRAWN, RUN, GraphNode, Workflow
 from .texts import chosen, file_name
 from .widgets import values_of
@@ -87,7 +87,7 @@ def _inputs(
         if each.link is None:
             continue
         end = follow(place, node, each)
-        if isinstance(end, Origin):
+        if isinstance(end, NodeOutput):
             found[each.name] = [end.id, end.slot]
         elif isinstance(end, Literal):
             found[each.name] = wrapped(end.value)

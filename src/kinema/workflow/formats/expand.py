@@ -19,7 +19,7 @@ MAX_EXPANDED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class NodeOutput:
     """An output of a node of the prompt."""
 
     id: str
@@ -90,7 +90,7 @@ def expand(workflow: Workflow) -> list[Place]:
     return found
 
 
-def follow(place: Place, node: GraphNode, wanted: GraphInput) -> Origin | Literal | type[Unset] | type[Absent]:
+def follow(place: Place, node: GraphNode, wanted: GraphInput) -> NodeOutput | Literal | type[Unset] | type[Absent]:
     """Where the link of an input leads. RequestError: to itself, through nodes that pass it on."""
     seen: set[tuple[int, str]] = set()
     levels: list[tuple[Place, int, str, str]] = []
@@ -125,7 +125,7 @@ def follow(place: Place, node: GraphNode, wanted: GraphInput) -> Origin | Litera
             place = place.inner[origin.id]
             link_id = place.results.get(link.origin_slot)
         else:
-            return Origin(place.prefix + origin.id, link.origin_slot)
+            return NodeOutput(place.prefix + origin.id, link.origin_slot)
         levels.clear()  # what was behind an earlier border no longer receives the value directly
         at, widget = origin.id, ""
     return Absent

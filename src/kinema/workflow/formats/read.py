@@ -78,6 +78,8 @@ def carried_texts(path: Path) -> dict[str, str]:
         return {"workflow": _as_text(read_bytes(path), path)}
     if start[:1] == b"<":
         return _in_svg(_as_text(read_bytes(path), path), path)
+    if head.isascii() and b"\0" not in head:
+        raise MediaError(f"{path}: text, but not JSON. Legal: {CARRIERS}.")
     return _in_container(path)
 
 

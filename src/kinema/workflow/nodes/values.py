@@ -44,7 +44,8 @@ VALUES = (
 def primitive(kind: str, value: Any) -> Any:
     """The value of a Primitive node, checked. A whole number is legal for a float. RequestError: another type."""
     kinds = _KINDS[kind]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+    is_legal = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+    if not is_legal:
         raise RequestError(f"{kind}: {value!r:.80}.", field="value", legal=" or ".join(one.__name__ for one in kinds))
     return float(value) if kind == "PrimitiveFloat" else value
 
