@@ -43,6 +43,21 @@ def test_a_prompt_is_its_own_conversion(real_data):
     assert to_prompt(parse_workflow(json.dumps({"prompt": prompt, "client_id": "x"}), "test")) == prompt
 
 
+def test_bodies_that_the_page_posted_hold_the_page_and_its_prompt(real_data):
+    """Seven bodies of POST /prompt: the page as it was saved in them becomes the prompt beside it."""
+    golden_cases(real_data)
+    files = sorted((real_data / "workflows" / "prompts").glob("*.json"))
+    bodies = [json.loads(file.read_text("utf-8")) for file in files]
+    assert len(bodies) == 7
+    for body in bodies:
+        saved = body["extra_data"]["extra_pnginfo"]["workflow"]
+        assert to_prompt(parse_workflow(json.dumps(saved), "test")) == body["prompt"]
+
+
+def test_a_node_of_a_prompt_may_have_no_inputs():
+    assert to_prompt(parse_workflow('{"1": {"class_type": "A"}}', "test")) == {"1": {"class_type": "A", "inputs": {}}}
+
+
 SAMPLER = [("model", "MODEL", 1)]
 LOADER = node(1, "UNETLoader", outputs=[("MODEL", "MODEL")], values=["a.safetensors", "default"])
 

@@ -43,13 +43,13 @@ def test_arithmetic_equals_pythons(expression):
         ("'a' * 9", "cannot be read"), ("(b := 3)", "cannot be read"), ("[x for x in (1, 2)]", "cannot be read"),
         ("f'{a}'", "cannot be read"), ("1j", "cannot be read"), ("max(*[1, 2])", "cannot be read"),
         ("1 << 2", "cannot be read"), ("a & 1", "unsupported"),
-        ("(" * 300 + "1" + ")" * 300, "cannot be read"), ("-" * 1000 + "1", "cannot"),
-        ("+".join("1" * 900), "cannot be read"), ("d + 1", r"d is not linked \(linked: a, b, c\)"),
+        ("(" * 220 + "1" + ")" * 220, "cannot be read"), ("-" * 400 + "1", "cannot"),
+        ("+".join("1" * 200), "cannot be read"), ("d + 1", r"d is not linked \(linked: a, b, c\)"),
         ("1 / 0", "division by zero"), ("1 % 0", "by zero"), ("sqrt(-1)", "math domain"), ("(-8) ** 0.5", "complex"),
         ("9 ** 9 ** 9", "more than 256"), ("2 ** 10 ** 10", "more than 256"), ("2 ** 300", "whole number of more than"),
         ("1" + "0" * 100, "more than 256 bits"), ("1e400", "finite"), ("1e200 * 1e200", "finite"),
         ("[1] * 10", "list"), ("[1, 2]", "list"), ("round(1, -999999999)", "digits"), ("min()", "expected"),
-        ("x" * 2001, r"2,001 characters.*2,000"),
+        ("x" * 501, r"501 characters.*500"),
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_at_once(expression, message):

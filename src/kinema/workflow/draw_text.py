@@ -55,6 +55,8 @@ def value_text(value: Any, limit: int = MAX_VALUE) -> str:
     """Return a value of an input in few characters, or the node and output that it is linked to."""
     if is_link(value):
         return f"<- {for_terminal(value[0], 60)}" + (f" output {value[1]}" if value[1] else "")
+    if isinstance(value, dict | list):
+        return f"({_count(len(value), 'value')})"
     text = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
     return for_terminal(" ".join(text[: 4 * limit].split()), limit)
 

@@ -65,8 +65,9 @@ def parse_api(value: dict[str, Any], source: str) -> Workflow:
         nodes[key] = GraphNode(
             key, kind, for_terminal(title, 100) if isinstance(title, str) else "", inputs=tuple(inputs), widgets=values
         )
-    in_order(value, source)
-    return Workflow(source, Graph("", nodes, links), prompt=value)
+    prompt = {key: {"inputs": {}, **each} for key, each in value.items()}
+    in_order(prompt, source)
+    return Workflow(source, Graph("", nodes, links), prompt=prompt)
 
 
 def in_order(prompt: Mapping[str, Any], source: str) -> list[str]:

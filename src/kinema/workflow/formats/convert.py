@@ -13,12 +13,14 @@ from ...core.outside import for_terminal
 from ..nodes.declaration import Declaration
 from ..nodes.table import DECLARED
 from .api import in_order, is_link, wrapped
-from .expand import Absent, Literal, NodeOutput, Place, expand, exposed, follow
-from .graph import ONLY_DRAWN, RUN, GraphNode, Workflow
+from .expand import MAX_INPUTS, Absent, Literal, NodeOutput, Place, expand, exposed, follow
+from .graph import ONLY_DRAWN, RUN, Graph, GraphNode, Workflow
 from .texts import chosen, file_name
 from .widgets import values_of
 
 Prompt = dict[str, dict[str, Any]]
+MAX_TEXT_CHARS = 2_000_000
+"""Of all texts, with subgraphs expanded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def converted(workflow: Workflow, seed: int | None = None, now: datetime | None 
     rng, when = random.Random(seed), now or datetime.now()
     prompt: Prompt = {}
     unnamed: list[str] = []
+    num_inputs = num_chars = 0
+    widget = _Widgets(workflow.graph)
     for place in expand(workflow):
         shown = {(node, widget): value for node, widget, value in exposed(place.host)} if place.host else {}
         for node in place.graph.nodes.values():
@@ -65,8 +69,15 @@ def converted(workflow: Workflow, seed: int | None = None, now: datetime | None 
             if values is None:
                 unnamed.append(place.prefix + node.id)
             inputs = _inputs(place, node, values or {}, shown)
+            num_inputs += len(inputs)
+            if num_inputs > MAX_INPUTS:
+                raise RequestError(f"{workflow.source}: its nodes have too many inputs.", field="workflow",
+                                   legal=f"at most {MAX_INPUTS:,}")  # fmt: skip
             if declared is not None:
-                _settle_texts(inputs, declared, workflow, rng, when)
+                num_chars += _settle_texts(inputs, declared, widget, rng, when)
+            if num_chars > MAX_TEXT_CHARS:
+                raise RequestError(f"{workflow.source}: its prompts are too long.", field="workflow",
+                                   legal=f"at most {MAX_TEXT_CHARS:,} characters in all")  # fmt: skip
             prompt[place.prefix + node.id] = {
                 "inputs": inputs, "class_type": node.type, "_meta": _meta(node, declared),
             }  # fmt: skip
@@ -97,19 +108,38 @@ def _inputs(
 
 
 def _settle_texts(
-    inputs: dict[str, Any], declared: Declaration, workflow: Workflow, rng: random.Random, when: datetime
-) -> None:
-    """Make the choices in texts and fill in the names of files, which the page does before it sends a prompt."""
+    inputs: dict[str, Any], declared: Declaration, widget: _Widgets, rng: random.Random, when: datetime
+) -> int:
+    """Make the choices in texts and fill in the names of files, which the page does before it sends a prompt. Returns
+    the number of characters read."""
+    count = 0
     for each in declared.inputs:
         value = inputs.get(each.name)
+        count += len(value) if isinstance(value, str) else 0
         if each.prompts and isinstance(value, str):
             inputs[each.name] = chosen(value, rng)
         elif declared.result and each.name == "filename_prefix" and isinstance(value, str):
-            inputs[each.name] = file_name(value, workflow.graph, when, _widget)
+            inputs[each.name] = file_name(value, when, widget)
+    return count
 
 
-def _widget(node: GraphNode, name: str) -> Any:
-    return (values_of(node, DECLARED.get(node.type)) or {}).get(name)
+class _Widgets:
+    """The values of widgets by the title or class of their node, which only one node of the page may have."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.nodes: dict[str, list[GraphNode]] = {}
+        self.values: dict[str, dict[str, Any]] = {}
+        for node in graph.nodes.values():
+            for title in {node.title, node.type}:
+                self.nodes.setdefault(title, []).append(node)
+
+    def __call__(self, title: str, name: str) -> Any:
+        nodes = self.nodes.get(title, [])
+        if len(nodes) != 1:
+            return None
+        if title not in self.values:
+            self.values[title] = values_of(nodes[0], DECLARED.get(nodes[0].type)) or {}
+        return self.values[title].get(name)
 
 
 def _meta(node: GraphNode, declared: Declaration | None) -> dict[str, str]:

@@ -14,8 +14,11 @@ from ...core.errors import RequestError
 from .graph import BYPASSED, INPUTS, MUTED, OUTPUTS, PRIMITIVE, REROUTE, RUN, Graph, GraphInput, GraphNode, Workflow
 
 MAX_NESTING = 32
-MAX_EXPANDED = 20_000
-"""Nodes with all subgraphs expanded."""
+MAX_EXPANDED, MAX_INPUTS = 20_000, 100_000
+"""Nodes, and their inputs, with all subgraphs expanded."""
+
+MAX_HOPS = 100
+"""Of a link, through reroutes, bypassed nodes and borders of subgraphs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,11 @@ class Absent:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """One occurrence of a graph. prefix: of its nodes' ids. host: the node in `outer` that it expands. results: for
-    each output of a subgraph the link that supplies it. targets: for each input of a subgraph the inputs it reaches."""
+    """One occurrence of a graph. prefix: of its nodes' ids. host: the node in `outer` that it expands.
+
+    results: for each output of a subgraph the link that supplies it. sockets: the host's inputs by name. kept: the
+    values that the host keeps for promoted widgets, by ("-1", its input) or (inner node, widget).
+    """
 
     graph: Graph
     prefix: str = ""
@@ -52,24 +58,25 @@ class Place:
     outer: Place | None = None
     inner: dict[str, Place] = field(default_factory=dict)
     results: dict[int, str] = field(default_factory=dict)
-    targets: dict[int, list[tuple[GraphNode, GraphInput]]] = field(default_factory=dict)
+    sockets: dict[str, GraphInput] = field(default_factory=dict)
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, link in self.graph.links.items():
             if link.target == OUTPUTS:
                 self.results.setdefault(link.target_slot, key)
-        for node in self.graph.nodes.values() if self.host is not None else ():
-            for each in node.inputs:
-                found = self.graph.links.get(each.link) if each.link is not None else None
-                if found is not None and found.origin == INPUTS:
-                    self.targets.setdefault(found.origin_slot, []).append((node, each))
+        if self.host is not None:
+            for each in self.host.inputs:
+                self.sockets.setdefault(each.name, each)
+            self.kept = _kept(self.graph, self.host)
 
 
 def expand(workflow: Workflow) -> list[Place]:
     """Return the graph and every subgraph that runs, hosts before what is inside them. RequestError: a subgraph that
     contains itself, nesting over MAX_NESTING, over MAX_EXPANDED nodes."""
     found = [Place(workflow.graph)]
-    count = len(workflow.graph.nodes)
+    count, inputs = len(workflow.graph.nodes), _num_inputs(workflow.graph)
+    sizes = {key: _num_inputs(graph) for key, graph in workflow.subgraphs.items()}
     for place in found:  # grows meanwhile
         for node in place.graph.nodes.values():
             definition = workflow.subgraphs.get(node.type)
@@ -79,15 +86,21 @@ def expand(workflow: Workflow) -> list[Place]:
             if any(each is definition for each in above):
                 raise RequestError(f"{workflow.source}: the subgraph {definition.name!r} contains itself.",
                                    field="workflow", legal="subgraphs without cycles")  # fmt: skip
-            count += len(definition.nodes)
-            if len(above) > MAX_NESTING or count > MAX_EXPANDED:
+            count, inputs = count + len(definition.nodes), inputs + sizes[node.type]
+            if len(above) > MAX_NESTING or count > MAX_EXPANDED or inputs > MAX_INPUTS:
                 raise RequestError(
                     f"{workflow.source}: its subgraphs expand to too much.", field="workflow",
                     legal=f"at most {MAX_EXPANDED:,} nodes, nested at most {MAX_NESTING} deep",
                 )  # fmt: skip
             place.inner[node.id] = Place(definition, f"{place.prefix}{node.id}:", node, place)
             found.append(place.inner[node.id])
+    if inputs > MAX_INPUTS:
+        raise RequestError(f"{workflow.source}: {inputs:,} inputs.", field="workflow", legal=f"at most {MAX_INPUTS:,}")
     return found
+
+
+def _num_inputs(graph: Graph) -> int:
+    return sum(len(node.inputs) for node in graph.nodes.values())
 
 
 def follow(place: Place, node: GraphNode, wanted: GraphInput) -> NodeOutput | Literal | type[Unset] | type[Absent]:
@@ -99,6 +112,11 @@ def follow(place: Place, node: GraphNode, wanted: GraphInput) -> NodeOutput | Li
     while link_id is not None:
         if (id(place), link_id) in seen:
             raise RequestError(f"A cycle of links through node {place.prefix}{at}.", field="workflow")
+        if len(seen) > MAX_HOPS:
+            raise RequestError(
+                f"The link of node {node.id} passes through more than {MAX_HOPS} nodes.", field="workflow",
+                legal="shorter chains of reroutes, bypassed nodes and subgraphs",
+            )  # fmt: skip
         seen.add((id(place), link_id))
         link = place.graph.links.get(link_id)
         if link is None:
@@ -107,7 +125,7 @@ def follow(place: Place, node: GraphNode, wanted: GraphInput) -> NodeOutput | Li
             if place.host is None or place.outer is None or not 0 <= link.origin_slot < len(place.graph.inputs):
                 return Unset
             levels.append((place, link.origin_slot, at, widget))
-            outside = _host_input(place, link.origin_slot)
+            outside = place.sockets.get(place.graph.inputs[link.origin_slot][0])
             if outside is None or outside.link is None:
                 return _promoted(levels)
             at, widget, link_id, place = place.host.id, outside.widget, outside.link, place.outer
@@ -142,46 +160,38 @@ def exposed(host: GraphNode) -> Iterator[tuple[str, str, Any]]:
             yield str(entry[0]), str(entry[1]), value
 
 
+def _kept(graph: Graph, host: GraphNode) -> dict[tuple[str, str], Any]:
+    """The values that a host keeps for the promoted widgets of its graph."""
+    if host.properties.get("proxyWidgets"):
+        found = {(node, widget): value for node, widget, value in exposed(host)}
+    else:
+        slots = {
+            link.origin_slot
+            for node in graph.nodes.values()
+            for each in node.inputs
+            if each.widget and each.link is not None
+            and (link := graph.links.get(each.link)) is not None and link.origin == INPUTS
+        }  # fmt: skip
+        names = [name for slot, (name, _) in enumerate(graph.inputs) if slot in slots]
+        values = host.widgets if isinstance(host.widgets, list) else []
+        found = {("-1", name): value for name, value in zip(names, values, strict=False)}
+    quarantine = host.properties.get("proxyWidgetErrorQuarantine")
+    for each in quarantine if isinstance(quarantine, list) else []:
+        entry = each.get("originalEntry") if isinstance(each, dict) else None
+        if isinstance(entry, list) and len(entry) == 2 and "hostValue" in each:
+            found[str(entry[0]), str(entry[1])] = each["hostValue"]
+    return found
+
+
 def _promoted(levels: list[tuple[Place, int, str, str]]) -> Literal | type[Unset] | type[Absent]:
     """The value that a host supplies for its unlinked input; hosts further out go first."""
     if not levels[0][3]:
         return Absent  # a socket, which has no value
     for place, slot, node, widget in reversed(levels):
-        found = _host_value(place, slot, node, widget)
-        if found is not None:
-            return found
+        for key in (("-1", place.graph.inputs[slot][0]), (node, widget)):
+            if key in place.kept:
+                return Literal(place.kept[key])
     return Unset
-
-
-def _host_value(place: Place, slot: int, node: str, widget: str) -> Literal | None:
-    host = place.host
-    assert host is not None
-    name = place.graph.inputs[slot][0]
-    quarantine = host.properties.get("proxyWidgetErrorQuarantine")
-    for each in quarantine if isinstance(quarantine, list) else []:
-        entry = each.get("originalEntry") if isinstance(each, dict) else None
-        if entry in (["-1", name], [node, widget]) and "hostValue" in each:
-            return Literal(each["hostValue"])
-    if host.properties.get("proxyWidgets"):
-        shown = {(one, other): value for one, other, value in exposed(host)}
-        for key in (("-1", name), (node, widget)):
-            if key in shown:
-                return Literal(shown[key])
-        return None
-    with_widget = [number for number in range(len(place.graph.inputs)) if _reaches_widget(place, number)]
-    at = with_widget.index(slot) if slot in with_widget else len(with_widget)
-    return Literal(host.widgets[at]) if isinstance(host.widgets, list) and at < len(host.widgets) else None
-
-
-def _reaches_widget(place: Place, slot: int) -> bool:
-    return any(each.widget for _, each in place.targets.get(slot, ()))
-
-
-def _host_input(place: Place, slot: int) -> GraphInput | None:
-    """The host's input, found by name: hosts leave out inputs that are not linked."""
-    assert place.host is not None
-    name = place.graph.inputs[slot][0]
-    return next((each for each in place.host.inputs if each.name == name), None)
 
 
 def _through(node: GraphNode, slot: int, wanted: str) -> str | None:

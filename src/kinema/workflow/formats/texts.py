@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from ...core.errors import RequestError
-from .graph import Graph, GraphNode
 
-MAX_CHARS = 100_000
+MAX_CHARS, MAX_NAME_CHARS = 100_000, 1000
 MAX_DEPTH = 100
 """Of braces in braces."""
 
@@ -75,17 +74,19 @@ def _without_comments(text: str) -> str:
     return "".join([*kept, text[at:]])
 
 
-def file_name(text: str, graph: Graph, when: datetime, widget: Callable[[GraphNode, str], Any]) -> str:
-    """Fill in %date:yyyy-MM-dd% and %Title.widget%, a widget of a node by its title or class. What is not found stays
-    as it is."""
+def file_name(text: str, when: datetime, widget: Callable[[str, str], Any]) -> str:
+    """Fill in %date:yyyy-MM-dd% and %Title.widget%. widget(title, name): the value of a widget, None if there is none;
+    then the text stays as it is. RequestError: over MAX_NAME_CHARS."""
 
     def of_node(found: re.Match[str]) -> str:
-        names = [node for node in graph.nodes.values() if found[1] in (node.title, node.type)]
-        value = widget(names[0], found[2]) if len(names) == 1 else None
-        return found[0] if value is None else _NOT_IN_NAMES.sub("_", str(value))
+        value = widget(found[1], found[2])
+        if not isinstance(value, str | int | float):
+            return found[0]
+        return _NOT_IN_NAMES.sub("_", str(value)[:MAX_NAME_CHARS])
 
-    if len(text) > MAX_CHARS:
-        raise RequestError(f"A file name of {len(text):,} characters.", field="filename_prefix")
+    if len(text) > MAX_NAME_CHARS:
+        raise RequestError(f"A file name of {len(text):,} characters.", field="filename_prefix",
+                           legal=f"at most {MAX_NAME_CHARS:,} characters")  # fmt: skip
     return _OF_NODE.sub(of_node, _DATE.sub(lambda found: _PART.sub(lambda part: _date(part[0], when), found[1]), text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..formats.api import is_link
 from .declaration import MAX_SEED, DeclaredInput
 from .table import DECLARED
 
+_REPR = reprlib.Repr()
+_REPR.maxstring = 60
 ROUNDED = 2_000
 """A page rounds numbers above 2^53; the largest seed arrives larger by less than this."""
 
@@ -24,7 +27,7 @@ def wrong_values(prompt: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             if each.name in inputs and not is_link(inputs[each.name]):
                 value = inputs[each.name]
                 if legal := _illegal(value, each):
-                    yield f"{where}: {each.name} = {for_terminal(repr(value), 80)}. Legal: {legal}."
+                    yield f"{where}: {each.name} = {for_terminal(_REPR.repr(value), 80)}. Legal: {legal}."
             elif not (each.widget or each.optional or each.grows or each.name in inputs):
                 yield f"{where}: its input {each.name} is not linked. Legal: a link of type {each.type}."
 

@@ -15,7 +15,7 @@ from typing import Any
 from ...core.errors import RequestError
 from ...core.outside import for_terminal
 
-MAX_CHARS = 2000
+MAX_CHARS = 500
 MAX_DEPTH = 50
 MAX_BITS = 256
 """Of a whole number, results between operations included."""

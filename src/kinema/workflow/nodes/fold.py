@@ -3,6 +3,7 @@ a switch leaves only its chosen side."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def _outputs(kind: str, inputs: Mapping[str, Any]) -> Iterable[Any] | None:
         if isinstance(chosen, _Failed):
             return [chosen]
         if not isinstance(chosen, bool):
-            raise RequestError(f"switch = {chosen!r:.80}.", field="switch", legal="true or false")
+            raise RequestError(f"switch = {reprlib.repr(chosen)}.", field="switch", legal="true or false")
         return [switch(chosen, lambda: inputs.get("on_false", _ABSENT), lambda: inputs.get("on_true", _ABSENT))]
     failed = next((value for value in inputs.values() if isinstance(value, _Failed)), None)
     if failed is not None:
@@ -81,7 +82,7 @@ def _outputs(kind: str, inputs: Mapping[str, Any]) -> Iterable[Any] | None:
         values = {name.removeprefix("values."): value for name, value in inputs.items() if name.startswith("values.")}
         wrong = next((name for name, value in values.items() if not isinstance(value, int | float)), None)
         if wrong is not None:
-            raise RequestError(f"{wrong} = {values[wrong]!r:.80}.", field="values", legal="numbers")
+            raise RequestError(f"{wrong} = {reprlib.repr(values[wrong])}.", field="values", legal="numbers")
         return math_expression(str(inputs.get("expression", "")), values)
     value = inputs.get("value")
     return [value if is_link(value) else primitive(kind, value)]

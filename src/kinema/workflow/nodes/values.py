@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,7 +47,9 @@ def primitive(kind: str, value: Any) -> Any:
     kinds = _KINDS[kind]
     is_legal = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
     if not is_legal:
-        raise RequestError(f"{kind}: {value!r:.80}.", field="value", legal=" or ".join(one.__name__ for one in kinds))
+        raise RequestError(
+            f"{kind}: {reprlib.repr(value)}.", field="value", legal=" or ".join(one.__name__ for one in kinds)
+        )
     return float(value) if kind == "PrimitiveFloat" else value
 
 
