@@ -333,7 +333,9 @@ def _add_many(kept_index: int, folder: Path, first: int) -> None:
     "index", [index for index, kept in enumerate(FILES) if not kept.alone], ids=lambda i: str(FILES[i])
 )
 def test_two_processes_at_once_lose_nothing(index, folder):
-    context = multiprocessing.get_context("spawn")
+    fresh = "forkserver" in multiprocessing.get_all_start_methods()  # imports once for all children; not on Windows
+    context = multiprocessing.get_context("forkserver" if fresh else "spawn")
+    context.set_forkserver_preload(["__main__", __name__])
     workers = [context.Process(target=_add_many, args=(index, folder, first)) for first in (0, 100)]
     for worker in workers:
         worker.start()
