@@ -6,7 +6,7 @@ Legend: H W pixels, C channels.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,22 +14,25 @@ import numpy as np
 
 from ..core.events import OnEvent, Progress, ignore
 from ..media.cut import is_cut
-from .blend import fused
+from .blend import UNSURE, Fused, fused
 from .camera import View, step, view
-from .candidate import Candidate, candidate
+from ..media.masks import grown
+from .candidate import Candidate, blurred_difference, candidate
 from .flow import DenseFlow
 from .frame import FilledFrame, Origin
 from .hole import Hole, holes
 from .keyframe import PatchedKeyframe, with_patches
 from .membrane import membrane, smooth
 from .patch import Patching, surface
-from .sources import Keyframes, Linked, chained_homographies, selected
+from .moving import MovingObject
+from .sources import Keyframes, Linked, chained_homographies, showing
 from .steady import NEVER, PreviousFrame
 from .trust import confidence, misfit_of
 
 REACH = 24
 SEAM_PX = 2.0
 WORKERS = 2
+STIRRED = 0.02
 
 
 def fill(
@@ -110,6 +113,7 @@ class SceneFill:
     def forget(self) -> None:
         """Begin a new scene."""
         self.patches, self.previous, self.keyframes = PatchedKeyframe(), PreviousFrame(), Keyframes()
+        self.moving = MovingObject()
         self.last: View | None = None
 
     def leave(self, view: View, to_33: np.ndarray | None) -> None:
@@ -122,6 +126,7 @@ class SceneFill:
         if at:
             for each in (self.patches, self.previous, self.keyframes):
                 each.advance(now.step_33)
+            self.moving.advance(now.index, now.step_33)
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
         weights = [np.full(now.mask_HW.shape, NEVER, np.float32) for _ in range(2)]
         misfits, refused, slow, new_HW = [], 0, 0.0, np.zeros(now.mask_HW.shape, bool)
@@ -173,24 +178,58 @@ class SceneFill:
         """(float32 picture of the part, where any source frame shows it, bool, its weight against a smooth fill,
         float32 in [0, 1], misfit, the fraction of source frames that required a finer alignment)."""
         now = views[at]
-        sources = list(selected(views, at, hole, self.keyframes.linked))
-        if at and self.last is not None and now.step_33 is not None:
-            sources.append((self.last, np.linalg.inv(now.step_33)))
-
-        def aligned(linked: Linked) -> Candidate | None:
-            return candidate(hole, now, *linked, self.flow)
-
-        made = list(map(aligned, sources) if self.pool is None else self.pool.map(aligned, sources))
-        memory = made.pop() if sources and sources[-1][0] is self.last else None
-        found = [each for each in made if each is not None]
-        if not found:
+        homographies = chained_homographies(views, at)
+        linked = [*((views[k], to_33) for k, to_33 in homographies.items()), *self.keyframes.linked]
+        last = self.last if at and now.step_33 is not None else None
+        back_33 = np.linalg.inv(now.step_33) if last is not None and now.step_33 is not None else np.eye(3)
+        blended, fine = self.blended(now, hole, linked, last and (last, back_33))
+        layer = self.moving.layer(now, linked, hole, self.flow) if blended and stirred(hole, blended) else None
+        if layer is None and not (blended and stirred(hole, blended)):
+            self.moving.forget()
+        if layer is not None:
+            object_HW = layer.within(hole)
+            free_HW = ~grown(object_HW, 2)
+            behind = replace(hole, known_HW=hole.known_HW & free_HW, rim_HW=hole.rim_HW & free_HW)
+            memory = self.moving.masked([(last, back_33)])[0] if last is not None else None
+            again, fine = self.blended(now, behind, self.moving.masked(linked), memory)
+            blended = layer.before(hole, again)
+        if blended is None:
             nothing_HW = np.zeros(hole.mask_HW.shape, bool)
             return hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, 0.0
-        blended = fused(hole, found, now.index, self.flow, memory)
         trust_HW = confidence(hole, blended.error_HW, blended.seen_HW)
         picture_HWC, rim_HW = blended.picture_HWC, hole.rim_HW & blended.seen_HW
         misfit = misfit_of(hole, picture_HWC, blended.seen_HW)
         if rim_HW.any():
             off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
             picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
-        return picture_HWC, blended.seen_HW, trust_HW, misfit, sum(each.fine for each in found) / len(found)
+        return picture_HWC, blended.seen_HW, trust_HW, misfit, fine
+
+    def blended(
+        self, now: View, hole: Hole, linked: Sequence[Linked], last: Linked | None
+    ) -> tuple[Fused | None, float]:
+        """(the blend of some of the source frames, None if none shows the hole, the fraction of them that required a
+        finer alignment). last: the previous filled frame."""
+        sources = showing(linked, now.index, hole)
+        if last is not None:
+            sources.append(last)
+
+        def aligned(each: Linked) -> Candidate | None:
+            return candidate(hole, now, *each, self.flow)
+
+        made = list(map(aligned, sources) if self.pool is None else self.pool.map(aligned, sources))
+        memory = made.pop() if last is not None else None
+        found = [each for each in made if each is not None]
+        if not found:
+            return None, 0.0
+        return fused(hole, found, now.index, self.flow, memory), sum(each.fine for each in found) / len(found)
+
+
+def stirred(hole: Hole, blended: Fused) -> bool:
+    """Whether something seems to move by itself behind a hole."""
+    off_HW = rim_misfit_of(hole, blended)
+    return bool(off_HW.sum() > STIRRED * hole.rim_HW.sum() or (blended.error_HW[hole.mask_HW] > UNSURE).mean() > STIRRED)
+
+
+def rim_misfit_of(hole: Hole, blended: Fused) -> np.ndarray:
+    rim_HW = hole.rim_HW & blended.seen_HW
+    return rim_HW & (blurred_difference(blended.picture_HWC, hole.true_HWC, rim_HW) > 12)
