@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..media.masks import grown
-from .blend import Fused, fused
+from ..media.masks import disc, grown
+from .blend import Fused, consensus, fused, weights
 from .camera import View
 from .candidate import Candidate, blurred_difference, candidate, judged, projected, warped
 from .flow import DenseFlow, shifted
 from .hole import Hole, around
 from .membrane import difference
 from .sources import Linked, showing
-from .track import Template, followed, interpolated_positions
+from .track import Template, extrapolated, followed, interpolated_positions
 
 OFF = 12.0
 """Of 255: what differs from the background by more belongs to the object."""
@@ -29,7 +29,7 @@ SPREAD, FAR = 2, 24.0
 """The background is the median of some of every SPREAD-th frame; FAR as for sources."""
 TOUCH_PX = 6
 VOTES = 0.5
-NEAR, MOVES = (2, 3), 0.15
+NEAR, INSIDE_PX = (2, 5), 8
 GUARD_PX = 6
 SOFT_PX = 0.8
 FITS = 10.0
@@ -109,16 +109,15 @@ class MovingObject:
             self.debug = (wide, wide.true_HWC if back is None else back[0], None)
             if back is None:
                 break
-            seed_HW = seed(wide, *back, self.near(wide, now, linked))
+            stir_HW = self.near(wide, now, linked)
+            seed_HW = seed(wide, *back, stir_HW > OFF)
             if seed_HW is not None and here_HW is not None and not first:
                 seed_HW = seed_HW & grown(here_HW, GUARD_PX)
                 seed_HW = seed_HW if seed_HW.sum() > LEAST_PX else None
             self.debug = (wide, back[0], seed_HW)
             if seed_HW is not None:
-                frame_HW = np.zeros(now.mask_HW.shape, bool)
-                frame_HW[wide.part] = seed_HW
-                template = Template.of(now.frame_HWC, frame_HW, ~now.mask_HW)
-                assert template is not None
+                most = float(np.percentile(stir_HW[seed_HW], 90)) + 1e-3
+                template = Template.of(wide, seed_HW, np.clip(stir_HW / most, 0.1, 1) ** 2)
                 places = followed(template, now.index, by_index, camera, self.motion)
                 if len(places) > 1:
                     places = {k: at for k, at in self.motion.items() if k in by_index} | places
@@ -131,7 +130,10 @@ class MovingObject:
             found = self.candidates(replace(wide, rim_HW=known_HW), camera, by_index, now.index)
             if not found:
                 break
-            where_HW = self.where(wide, found, *back)
+            where_HW = self.where(wide, found, *back, now.index)
+            if here_HW is not None:
+                known_HW = known_HW | (here_HW & wide.known_HW)
+            where_HW = connected(where_HW & ~(wide.known_HW & ~grown(known_HW, GUARD_PX)), known_HW | (here_HW if here_HW is not None else known_HW))
             self.mask_HW = np.zeros(now.mask_HW.shape, bool)
             self.mask_HW[wide.part] = where_HW
         if len(self.motion) < 2 or not found or not where_HW.any():
@@ -140,18 +142,20 @@ class MovingObject:
         of_object = replace(wide, rim_HW=wide.known_HW & where_HW, known_HW=wide.known_HW & where_HW)
         made = fused(of_object, [judged(of_object, each) for each in found], now.index, flow)
         sure_HW = of_object.known_HW & made.seen_HW
+        self.debug += (made.picture_HWC, where_HW)
         if sure_HW.any() and difference(made.picture_HWC, wide.true_HWC)[sure_HW].mean() > FITS:
             return None
         return Layer(wide, made.picture_HWC, where_HW & made.seen_HW, made.error_HW, self.motion)
 
     def near(self, wide: Hole, now: View, linked: Sequence[Linked]) -> np.ndarray:
-        """Where frames shortly before or after differ, without a motion of its own."""
-        out_HW = np.zeros(wide.mask_HW.shape, bool)
+        """How much frames shortly before and after differ, without a motion of its own: of 255, at most."""
+        out_HW = np.zeros(wide.mask_HW.shape, np.float32)
         for source, to_33 in linked:
             if abs(source.index - now.index) in NEAR:
                 made = warped(wide, source, projected(wide.grid_HW2, to_33))
-                out_HW |= made.seen_HW & (cv2.blur(difference(made.colors_HWC, wide.true_HWC), (3, 3)) > OFF)
-        return out_HW & wide.known_HW
+                off_HW = cv2.blur(difference(made.colors_HWC, wide.true_HWC), (3, 3))
+                np.maximum(out_HW, off_HW, out=out_HW, where=made.seen_HW & wide.known_HW)
+        return out_HW
 
     def masked(self, linked: Sequence[Linked]) -> list[Linked]:
         """Source frames with the object in their masks."""
@@ -161,7 +165,7 @@ class MovingObject:
         height, width = object_HW.shape
         out = []
         for source, to_33 in linked:
-            place = self.motion.get(source.index)
+            place = extrapolated(self.motion, source.index)
             if place is not None:
                 shift_33 = to_33 @ np.array([[1, 0, place[0]], [0, 1, place[1]], [0, 0, 1.0]])
                 there_HW = cv2.warpPerspective(object_HW, shift_33, (width, height), flags=cv2.INTER_NEAREST) > 0
@@ -182,7 +186,7 @@ class MovingObject:
         return [judged(hole, each) for each in made if (each.seen_HW & hole.mask_HW).any()]
 
     def where(
-        self, wide: Hole, found: Sequence[Candidate], back_HWC: np.ndarray, shown_HW: np.ndarray
+        self, wide: Hole, found: Sequence[Candidate], back_HWC: np.ndarray, shown_HW: np.ndarray, at: int
     ) -> np.ndarray:
         """Where the object is, bool: most of the frames in which it is seen there differ from the background there."""
         for_it, number = np.zeros(shown_HW.shape, np.float32), np.zeros(shown_HW.shape, np.float32)
@@ -197,8 +201,11 @@ class MovingObject:
             number += inside
         object_HW = for_it > VOTES * np.maximum(number, 1)
         now_HW = cv2.blur(difference(back_HWC, wide.true_HWC), (3, 3)) > OFF
-        object_HW &= ~(wide.known_HW & shown_HW) | now_HW
-        return cv2.medianBlur(object_HW.astype(np.uint8), 5) > 0
+        colors_HWC = consensus(found, weight_KHW := weights(found, at), len(found))
+        near_HW = (weight_KHW.sum(0) > 0) & (cv2.blur(difference(colors_HWC, wide.true_HWC), (5, 5)) < 2 * OFF)
+        object_HW &= ~wide.known_HW | ((now_HW | ~shown_HW) & near_HW)
+        object_HW = cv2.morphologyEx(object_HW.astype(np.uint8), cv2.MORPH_CLOSE, disc(3))
+        return cv2.medianBlur(object_HW, 5) > 0
 
 
 def seed(wide: Hole, back_HWC: np.ndarray, shown_HW: np.ndarray, moving_HW: np.ndarray) -> np.ndarray | None:
@@ -206,14 +213,19 @@ def seed(wide: Hole, back_HWC: np.ndarray, shown_HW: np.ndarray, moving_HW: np.n
     both_HW = wide.known_HW & shown_HW
     off_HW = blurred_difference(back_HWC, wide.true_HWC, both_HW)
     off_HW = np.minimum(off_HW, cv2.blur(difference(back_HWC, wide.true_HWC), (3, 3)))
-    object_HW = (both_HW & (off_HW > OFF)).astype(np.uint8)
+    object_HW = (both_HW & (off_HW > OFF) & grown(moving_HW, INSIDE_PX)).astype(np.uint8)
     object_HW = cv2.morphologyEx(object_HW, cv2.MORPH_OPEN, np.ones((3, 3)))
     _, names_HW = cv2.connectedComponents(object_HW)
     touching = np.unique(names_HW[grown(wide.mask_HW, TOUCH_PX) & (object_HW > 0)])
-    every = np.bincount(names_HW.ravel())
-    moves = np.bincount(names_HW[moving_HW], minlength=len(every))
-    seed_HW = np.isin(names_HW, [k for k in touching if k and moves[k] > MOVES * every[k]])
+    seed_HW = np.isin(names_HW, touching[touching > 0])
     return seed_HW if seed_HW.sum() > max(LEAST_PX, LEAST * wide.mask_HW.sum()) else None
+
+
+def connected(mask_HW: np.ndarray, with_HW: np.ndarray) -> np.ndarray:
+    """Those of a mask's connected parts that touch another mask."""
+    _, names_HW = cv2.connectedComponents(mask_HW.astype(np.uint8))
+    touching = np.unique(names_HW[with_HW & mask_HW])
+    return np.isin(names_HW, touching[touching > 0])
 
 
 def background(

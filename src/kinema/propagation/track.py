@@ -15,6 +15,7 @@ import numpy as np
 from ..media.masks import box_around, grown
 from .camera import View
 from .candidate import projected, sampled, visible
+from .hole import Hole
 
 REACH = 12
 """Frames before and after the present one that an object is followed in while it is in sight."""
@@ -32,7 +33,7 @@ MOVED = 10.0
 """Without own motion, the difference of an object that moves is at least this, of 255."""
 LOST = 3
 """Frames that show the place but not the object, one after the other, after which it is given up."""
-EDGE_PX = 3
+EDGE_PX = 2
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ class Template:
     weight_HW: np.ndarray
 
     @classmethod
-    def of(cls, frame_HWC: np.ndarray, object_HW: np.ndarray, known_HW: np.ndarray) -> Template | None:
-        """object_HW, known_HW: of the whole frame."""
-        weight_HW = grown(object_HW, EDGE_PX) & known_HW
-        box = box_around(weight_HW)
-        if box is None:
-            return None
-        part = (slice(box[1], box[3]), slice(box[0], box[2]))
-        return cls(part, frame_HWC[part].astype(np.float32), weight_HW[part].astype(np.float32))
+    def of(cls, hole: Hole, object_HW: np.ndarray, weight_HW: np.ndarray) -> Template:
+        """object_HW: not empty. weight_HW: how much each of its pixels counts."""
+        there_HW = grown(object_HW, EDGE_PX) & hole.known_HW
+        box = box_around(there_HW)
+        assert box is not None
+        rows, columns = slice(box[1], box[3]), slice(box[0], box[2])
+        part = tuple(slice(at.start + each.start, at.start + each.stop) for at, each in zip(hole.part, (rows, columns)))
+        return cls(part, hole.true_HWC[rows, columns], (weight_HW * there_HW)[rows, columns].astype(np.float32))
 
 
 def followed(
@@ -168,3 +169,12 @@ def interpolated_positions(found: Mapping[int, np.ndarray], indices: Sequence[in
     wanted = [k for k in indices if known[0] <= k <= known[-1]]
     places_N2 = np.array([found[k] for k in known])
     return {k: np.array([np.interp(k, known, places_N2[:, c]) for c in (0, 1)]) for k in wanted}
+
+
+def extrapolated(positions: Mapping[int, np.ndarray], index: int) -> np.ndarray | None:
+    """The displacement at an index, beyond the known ones at constant speed; None if nothing is known."""
+    if index in positions or len(positions) < 2:
+        return positions.get(index)
+    known = sorted(positions)
+    near, other = (known[0], known[min(3, len(known) - 1)]) if index < known[0] else (known[-1], known[-min(4, len(known))])
+    return positions[near] + (positions[near] - positions[other]) * ((index - near) / (near - other))
