@@ -8,23 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.events import OnEvent, Progress, ignore
 from ..media.cut import is_cut
-from .blend import UNSURE, Fused, fused
+from .blend import Fused, fused
 from .camera import View, step, view
-from ..media.masks import grown
-from .candidate import Candidate, blurred_difference, candidate
+from .candidate import Candidate, candidate
 from .flow import DenseFlow
 from .frame import FilledFrame, Origin
 from .hole import Hole, holes
 from .keyframe import PatchedKeyframe, with_patches
 from .membrane import membrane, smooth
+from .moving import Layer, MovingObject
 from .patch import Patching, surface
-from .moving import MovingObject
 from .sources import Keyframes, Linked, chained_homographies, showing
 from .steady import NEVER, PreviousFrame
 from .trust import confidence, misfit_of
@@ -32,7 +31,6 @@ from .trust import confidence, misfit_of
 REACH = 24
 SEAM_PX = 2.0
 WORKERS = 2
-STIRRED = 0.02
 
 
 def fill(
@@ -103,6 +101,21 @@ def _filled(
     yield from ready(0)
 
 
+@dataclass(frozen=True)
+class Propagated:
+    """hole: with the background alone as known surroundings, if there is a layer. picture_HWC: float32, of the part.
+    seen_HW: where any source frame shows it. trust_HW: its weight against a smooth fill, float32 in [0, 1]. misfit: see
+    FilledFrame. fine: the fraction of source frames that required a finer alignment. layer: an object before it."""
+
+    hole: Hole
+    picture_HWC: np.ndarray
+    seen_HW: np.ndarray
+    trust_HW: np.ndarray
+    misfit: float
+    fine: float
+    layer: Layer | None
+
+
 class SceneFill:
     """Fills the frames of one scene in order. pool: threads that align source frames; None uses the calling one."""
 
@@ -130,14 +143,19 @@ class SceneFill:
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
         weights = [np.full(now.mask_HW.shape, NEVER, np.float32) for _ in range(2)]
         misfits, refused, slow, new_HW = [], 0, 0.0, np.zeros(now.mask_HW.shape, bool)
-        for hole in holes(now):
-            made_HWC, seen_HW, trust_HW, misfit, fine = self.propagated(views, at, hole)
-            slow += fine * float(hole.mask_HW.sum())
+        each = holes(now)
+        largest = max(each, key=lambda hole: int(hole.mask_HW.sum()), default=None)
+        layer: Layer | None = None
+        for whole in each:
+            found = self.propagated(views, at, whole, whole is largest)
+            hole, made_HWC, seen_HW, trust_HW = found.hole, found.picture_HWC, found.seen_HW, found.trust_HW
+            layer = found.layer or layer
+            slow += found.fine * float(hole.mask_HW.sum())
             trust_HW = np.where(seen_HW, self.previous.followed(hole, trust_HW, 0), 0).astype(np.float32)
             kept_HW = hole.mask_HW & (trust_HW >= 0.5)
             moving_HW = seen_HW & hole.mask_HW & ~kept_HW
             refused += int(moving_HW.sum())
-            misfits.append((misfit, int(kept_HW.sum())))
+            misfits.append((found.misfit, int(kept_HW.sum())))
             weights[0][hole.part][hole.mask_HW] = trust_HW[hole.mask_HW]
             rest_HW = hole.mask_HW & (trust_HW < 1)
             known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
@@ -164,45 +182,43 @@ class SceneFill:
         if self.patch and new_HW.any():
             known_HW = ((origin_HW != Origin.UNFILLED) & ~new_HW) | ~now.mask_HW
             out_HWC = with_patches(out_HWC, new_HW, known_HW, self.patch)
-        self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
+        made_HW = origin_HW > Origin.PROPAGATED
+        hidden_HW = made_HW if layer is None else made_HW | (layer.within(now.mask_HW.shape) & ~now.mask_HW)
+        self.last = replace(now, frame_HWC=out_HWC, mask_HW=hidden_HW, free_HW=None)
         self.previous.keep(replace(self.last, mask_HW=now.mask_HW), weights)
         if new_HW.any():
             self.patches.keep(self.last, origin_HW == Origin.PATCHED)
+        if layer is not None:
+            out_HWC, origin_HW = layer.over(out_HWC, origin_HW, now.mask_HW)
         total, pixels = int(now.mask_HW.sum()), sum(count for _, count in misfits)
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
         return FilledFrame(out_HWC, origin_HW, mean, *((refused / total, slow / total) if total else (0.0, 0.0)))
 
-    def propagated(
-        self, views: list[View], at: int, hole: Hole
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-        """(float32 picture of the part, where any source frame shows it, bool, its weight against a smooth fill,
-        float32 in [0, 1], misfit, the fraction of source frames that required a finer alignment)."""
+    def propagated(self, views: list[View], at: int, hole: Hole, largest: bool) -> Propagated:
+        """What other frames show in a hole. largest: of the holes of the frame; behind it, an object that moves by
+        itself is followed."""
         now = views[at]
-        homographies = chained_homographies(views, at)
-        linked = [*((views[k], to_33) for k, to_33 in homographies.items()), *self.keyframes.linked]
-        last = self.last if at and now.step_33 is not None else None
-        back_33 = np.linalg.inv(now.step_33) if last is not None and now.step_33 is not None else np.eye(3)
-        blended, fine = self.blended(now, hole, linked, last and (last, back_33))
-        layer = self.moving.layer(now, linked, hole, self.flow) if blended and stirred(hole, blended) else None
-        if layer is None and not (blended and stirred(hole, blended)):
-            self.moving.forget()
+        linked = [(views[k], to_33) for k, to_33 in chained_homographies(views, at).items()]
+        linked += self.keyframes.linked
+        last = None
+        if at and self.last is not None and now.step_33 is not None:
+            last = (self.last, np.linalg.inv(now.step_33))
+        blended, fine = self.blended(now, hole, linked, last)
+        layer = self.moving.layer(now, linked, hole, blended, self.flow) if largest else None
         if layer is not None:
-            object_HW = layer.within(hole)
-            free_HW = ~grown(object_HW, 2)
-            behind = replace(hole, known_HW=hole.known_HW & free_HW, rim_HW=hole.rim_HW & free_HW)
-            memory = self.moving.masked([(last, back_33)])[0] if last is not None else None
-            again, fine = self.blended(now, behind, self.moving.masked(linked), memory)
-            blended = layer.before(hole, again)
+            hole = layer.behind(hole)
+            blended, more = self.blended(now, hole, self.moving.masked(linked), last)
+            fine = max(fine, more)
         if blended is None:
             nothing_HW = np.zeros(hole.mask_HW.shape, bool)
-            return hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, 0.0
+            return Propagated(hole, hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, fine, layer)
         trust_HW = confidence(hole, blended.error_HW, blended.seen_HW)
         picture_HWC, rim_HW = blended.picture_HWC, hole.rim_HW & blended.seen_HW
         misfit = misfit_of(hole, picture_HWC, blended.seen_HW)
         if rim_HW.any():
             off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
             picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
-        return picture_HWC, blended.seen_HW, trust_HW, misfit, fine
+        return Propagated(hole, picture_HWC, blended.seen_HW, trust_HW, misfit, fine, layer)
 
     def blended(
         self, now: View, hole: Hole, linked: Sequence[Linked], last: Linked | None
@@ -222,14 +238,3 @@ class SceneFill:
         if not found:
             return None, 0.0
         return fused(hole, found, now.index, self.flow, memory), sum(each.fine for each in found) / len(found)
-
-
-def stirred(hole: Hole, blended: Fused) -> bool:
-    """Whether something seems to move by itself behind a hole."""
-    off_HW = rim_misfit_of(hole, blended)
-    return bool(off_HW.sum() > STIRRED * hole.rim_HW.sum() or (blended.error_HW[hole.mask_HW] > UNSURE).mean() > STIRRED)
-
-
-def rim_misfit_of(hole: Hole, blended: Fused) -> np.ndarray:
-    rim_HW = hole.rim_HW & blended.seen_HW
-    return rim_HW & (blurred_difference(blended.picture_HWC, hole.true_HWC, rim_HW) > 12)
