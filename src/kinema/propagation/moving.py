@@ -170,8 +170,8 @@ class MovingObject:
 
 def _stirred(hole: Hole, blended: Fused | None) -> bool:
     """Whether something may move behind a hole: the source frames do not fit the rim, or each other."""
-    if blended is None:
-        return True
+    if blended is None:  # without its background, where the object ends is not known
+        return False
     rim_HW = hole.rim_HW & blended.seen_HW
     off_HW = rim_HW & (blurred_difference(blended.picture_HWC, hole.true_HWC, rim_HW) > OFF)
     unsure_HW = blended.error_HW[hole.mask_HW] > UNSURE
