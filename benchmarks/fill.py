@@ -9,9 +9,10 @@ A disc (or Toyland's objects, drawn small) is laid over a real clip and removed 
 is the truth. "PSNR": dB of the mean square error over all masked pixels of the clip; "Telea": of cv2.inpaint on each
 frame. "frames below": on how many frames the fill is worse than Telea by 0.1 dB. "flicker": change of the fill from
 frame to frame along the motion of the scene (dense flow of the true clip), as a share of the true clip's own change
-around the holes. "calm": the same, at each pixel along the motion of the scene or of the clip without the added actor,
-whichever changes less: a fill that does not show the actor does not move with it. (By the first figure the background
-itself, perfectly still, flickers 7.8 times as much as the clip where an actor passes.)
+around the holes. "true": the flicker of the true clip itself inside the same masks, which a perfect fill has: above 1
+where something moves inside and little around. "calm": flicker, at each pixel along the motion of the scene or of the
+clip without the added actor, whichever changes less: a fill that does not show the actor does not move with it. (By the
+first figure the background itself, perfectly still, flickers 7.8 times as much as the clip where an actor passes.)
 Shares are of the masked pixels: propagated, patched, left to a model.
 """
 
@@ -169,9 +170,10 @@ def measured(case: Case, sheets: Path | None, patch: Patching) -> None:
     ours, theirs = squares(case, frames), squares(case, other)
     worse = int(sum(psnr(one) < psnr(two) - 0.1 for one, two in zip(ours, theirs)))
     scene, calm = flicker(case, frames)
+    perfect, _ = flicker(case, case.true)
     print(
         f"{case.name:36} {psnr(np.nanmean(ours)):6.1f} {psnr(np.nanmean(theirs)):6.1f} {worse:6} "
-        f"{scene:8.2f} {calm:6.2f} {shares(case, filled)} {seconds:7.1f} {wall:6.1f}",
+        f"{scene:8.2f} {perfect:6.2f} {calm:6.2f} {shares(case, filled)} {seconds:7.1f} {wall:6.1f}",
         flush=True,
     )
     if sheets is not None:
@@ -210,8 +212,8 @@ def main() -> None:
         print(f"peak memory: 50 frames {short:.0f} MiB, 500 frames {long:.0f} MiB, ratio {long / short:.2f}")
         return
     print(
-        f"{'case':36} {'PSNR':>6} {'Telea':>6} {'below':>6} {'flicker':>8} {'calm':>6} {'shares':>14} {'cpu s':>7} "
-        f"{'wall':>6}"
+        f"{'case':36} {'PSNR':>6} {'Telea':>6} {'below':>6} {'flicker':>8} {'true':>6} {'calm':>6} {'shares':>14} "
+        f"{'cpu s':>7} {'wall':>6}"
     )
     for name in CROSSINGS:
         if not (path := DATA / f"{name}.mp4").is_file():
