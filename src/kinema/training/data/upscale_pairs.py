@@ -1,0 +1,137 @@
+"""Pairs for training an upscaler: small clips as a video model makes them, and the same scenes rendered large.
+
+Toyland renders a scene exactly at any size, so the large frame is the truth. Large frames are kept for a few frames of
+a clip, at all positions of the autoencoder's groups of four. Files of a shard: NUMBER.small.npy, uint8 (N, F, h, w, 3);
+NUMBER.large.npy, uint8 (N, K, s h, s w, 3), frames SHOWN.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.whole import whole
+from ...toyland.render import render
+from ...toyland.scene import Scene, World, sample_scene
+from ..core import processes
+
+SHARD = 8
+EVERY = 3
+"""A large frame is kept for every third frame."""
+TRIES = 3
+"""Random crops of which the one with most detail is taken: most of a frame is plain sky."""
+
+Made = Callable[[Tensor, Sequence[Scene], int], Tensor]
+"""(true small frames uint8 (B, F, h, w, 3), their scenes, seed) -> the frames that a model makes of them."""
+
+
+def write_pairs(
+    folder: Path, world: World, seeds: Sequence[int], made: Made, *, num_frames: int, side: int, scale: int,
+    fps: float = 8.0, minutes: float | None = None, report: Callable[[int, int], object] = lambda done, total: None,
+) -> None:  # fmt: skip
+    """Write the pairs of the scenes `seeds` in shards; existing ones are kept. Several processes share them. After
+    `minutes` no new shard is begun, except the first."""
+    started = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(seeds), SHARD):
+        path = folder / f"{first // SHARD:05d}.small.npy"
+        if first and minutes is not None and time.monotonic() - started > 60 * minutes:
+            break
+        if path.exists() or first // SHARD % processes.count() != processes.rank():
+            continue
+        part = seeds[first : first + SHARD]
+        scenes = [sample_scene(seed, world) for seed in part]
+        true = render(scenes, num_frames=num_frames, height=side, width=side, fps=fps).frames_BFHWC
+        large = render(
+            scenes, num_frames=len(shown(num_frames)), height=scale * side, width=scale * side, fps=fps / EVERY
+        ).frames_BFHWC
+        np.save(folder / f"{first // SHARD:05d}.large.npy", large.numpy())
+        with whole(path) as beside, beside.open("wb") as file:  # written last: a shard with it is complete
+            np.save(file, made(true, scenes, part[0]).numpy())
+        report(min(first + SHARD, len(seeds)), len(seeds))
+    processes.wait()
+
+
+def shown(num_frames: int) -> range:
+    """The frames of a clip with a large frame."""
+    return range(0, num_frames, EVERY)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """small: (B, T, 3, h, w), large: (B, 3, s h, s w), both in [0, 1]."""
+
+    small_BTCHW: Tensor
+    large_BCHW: Tensor
+
+    def to(self, device: str) -> Batch:
+        return Batch(self.small_BTCHW.to(device), self.large_BCHW.to(device))
+
+
+class UpscalePairs:
+    """All pairs of a folder. reach: neighbours on either side in the input; at the ends, the last frame repeats."""
+
+    def __init__(self, folder: Path, reach: int = 1) -> None:
+        stems = [path.name.split(".")[0] for path in sorted(folder.glob("*.small.npy"))]
+        if not stems:
+            raise ValueError(f"{folder} contains no pairs.")
+        self.small = [np.load(folder / f"{stem}.small.npy", mmap_mode="r") for stem in stems]
+        self.large = [np.load(folder / f"{stem}.large.npy", mmap_mode="r") for stem in stems]
+        self.places = [(shard, clip) for shard, clips in enumerate(self.small) for clip in range(len(clips))]
+        self.reach, self.num_frames = reach, self.small[0].shape[1]
+        self.scale = self.large[0].shape[2] // self.small[0].shape[2]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def whole(self, clip: int, which: int) -> Batch:
+        """A batch of one whole frame: number `which` of those with a large frame."""
+        shard, row = self.places[clip]
+        return self._batch([self._input(shard, row, which)], [self.large[shard][row, which]])
+
+    def draw(self, count: int, side: int, generator: torch.Generator) -> Batch:
+        """Draw crops of `side` small px, randomly mirrored, some reversed in time."""
+
+        def number(high: int) -> int:
+            return int(torch.randint(high, (), generator=generator))
+
+        small, large, scale = [], [], self.scale
+        for _ in range(count):
+            shard, row = self.places[number(len(self.places))]
+            which = number(self.large[shard].shape[1])
+            frames, true = self._input(shard, row, which), self.large[shard][row, which]
+            height, width = frames.shape[1:3]
+            corners = [(number(height - side + 1), number(width - side + 1)) for _ in range(TRIES)]
+            top, left = max(corners, key=lambda at: _detail(frames[self.reach], at, side))
+            frames = frames[:, top : top + side, left : left + side]
+            true = true[scale * top : scale * (top + side), scale * left : scale * (left + side)]
+            if number(2):
+                frames, true = frames[:, :, ::-1], true[:, ::-1]
+            if number(2):
+                frames, true = frames[:, ::-1], true[::-1]
+            small.append(frames[::-1] if number(2) else frames)
+            large.append(true)
+        return self._batch(small, large)
+
+    def _input(self, shard: int, row: int, which: int) -> np.ndarray:
+        middle = EVERY * which
+        near = np.clip(np.arange(middle - self.reach, middle + self.reach + 1), 0, self.num_frames - 1)
+        return self.small[shard][row, near]
+
+    @staticmethod
+    def _batch(small: Sequence[np.ndarray], large: Sequence[np.ndarray]) -> Batch:
+        return Batch(
+            torch.from_numpy(np.stack(small)).permute(0, 1, 4, 2, 3).float() / 255,
+            torch.from_numpy(np.stack(large)).permute(0, 3, 1, 2).float() / 255,
+        )
+
+
+def _detail(frame_HWC: np.ndarray, corner: tuple[int, int], side: int) -> float:
+    top, left = corner
+    return float(frame_HWC[top : top + side, left : left + side].std((0, 1)).sum())
