@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from kinema.evaluation.cases import HELD_OUT
-from kinema.post.upscaler.network import MINI, CompactNetwork
+from kinema.post.super_resolution.network import MINI, CompactNetwork
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_MINI, Scene
 from kinema.training.core import processes, run_folder

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...media.resize import resize_frames
-from ...post.upscaler.network import RGB, CompactNetwork
+from ...post.super_resolution.network import RGB, CompactNetwork
 from ..core.sheets import sheet
 from ..data.upscale_pairs import Batch, UpscalePairs
 from .interpolation import psnr

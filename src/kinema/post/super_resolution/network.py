@@ -19,8 +19,8 @@ SLOPE = 0.25
 
 @dataclass(frozen=True)
 class CompactConfig:
-    """frames: neighbouring frames in the input, odd; the middle one is upscaled. features, convs: channels and number
-    of the inner convolutions. scale: factor of width and height."""
+    """frames: 1, or 3 neighbouring frames in the input, of which the middle one is upscaled. features, convs: channels
+    and number of the inner convolutions. scale: factor of width and height."""
 
     frames: int = 3
     features: int = 48
@@ -28,8 +28,8 @@ class CompactConfig:
     scale: int = 4
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.frames % 2 == 0:
-            raise ValueError(f"frames must be odd and positive, got {self.frames}.")
+        if self.frames not in (1, 3):
+            raise ValueError(f"frames must be 1 or 3, got {self.frames}.")
         if min(self.features, self.convs, self.scale) < 1:
             raise ValueError(f"features, convs and scale must be positive, got {self}.")
 
