@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...core.chunk import Chunk
 from ...core.errors import RequestError
 from ...core.renamed import upscale_of
-from ...core.upscale import PIXEL_METHODS
+from ...core.upscale import FRAME_METHODS, NETWORK, NETWORK_SCALE
 from .job import ShotOrder
 from .makers import maker
 
@@ -39,16 +39,17 @@ def check_interpolate(how: str) -> None:
 
 
 def upscale(job: ShotOrder, source: Path, target: Path) -> None:
-    """Upscale a clip by a pixel method, or by a model that adds noise and denoises again."""
-    from ...engine.upscale import resampled
+    """Upscale a clip by a pixel method or the network, or by a model that adds noise and denoises again."""
     from ...engine.upscale import upscale as request_for
+    from ...engine.upscale import upscaled_frames
     from ...media.write import write
 
     how = upscale_of(job.making)
-    if how in PIXEL_METHODS:
+    if how in FRAME_METHODS:
         from ...media.read import read_chunks
 
-        write(resampled(read_chunks(source, audio=False), _scale(job, source), how), target, quality="best")
+        scale = min(_scale(job, source), NETWORK_SCALE) if how == NETWORK else _scale(job, source)
+        write(upscaled_frames(read_chunks(source, audio=False), scale, how), target, quality="best")
         return
     request = request_for(
         source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,

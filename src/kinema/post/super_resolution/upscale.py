@@ -40,7 +40,7 @@ def upscaled_by(
     """
     scale = network.scale if scale is None else scale
     check_scale(scale, network.scale)
-    return _upscaled(chunks, Worker(network, scale, device, tile, overlap))
+    return _upscaled(chunks, FrameUpscaler(network, scale, device, tile, overlap))
 
 
 def check_scale(scale: float, most: int) -> None:
@@ -51,7 +51,7 @@ def check_scale(scale: float, most: int) -> None:
         )  # fmt: skip
 
 
-class Worker:
+class FrameUpscaler:
     """Upscales the frames of one chunk, given the frames before and after it."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Worker:
 
 
 @quietly
-def _upscaled(chunks: Iterable[Chunk], worker: Worker) -> Iterator[Chunk]:
+def _upscaled(chunks: Iterable[Chunk], worker: FrameUpscaler) -> Iterator[Chunk]:
     source = iter(chunks)
     try:
         held, before = next(source, None), None

@@ -64,14 +64,14 @@ def shown(num_frames: int) -> range:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PairBatch:
     """small: (B, T, 3, h, w), large: (B, 3, s h, s w), both in [0, 1]."""
 
     small_BTCHW: Tensor
     large_BCHW: Tensor
 
-    def to(self, device: str) -> Batch:
-        return Batch(self.small_BTCHW.to(device), self.large_BCHW.to(device))
+    def to(self, device: str) -> PairBatch:
+        return PairBatch(self.small_BTCHW.to(device), self.large_BCHW.to(device))
 
 
 class UpscalePairs:
@@ -90,12 +90,12 @@ class UpscalePairs:
     def __len__(self) -> int:
         return len(self.places)
 
-    def whole(self, clip: int, which: int) -> Batch:
+    def whole(self, clip: int, which: int) -> PairBatch:
         """A batch of one whole frame: number `which` of those with a large frame."""
         shard, row = self.places[clip]
         return self._batch([self._input(shard, row, which)], [self.large[shard][row, which]])
 
-    def draw(self, count: int, side: int, generator: torch.Generator) -> Batch:
+    def draw(self, count: int, side: int, generator: torch.Generator) -> PairBatch:
         """Draw crops of `side` small px, randomly mirrored, some reversed in time."""
 
         def number(high: int) -> int:
@@ -125,8 +125,8 @@ class UpscalePairs:
         return self.small[shard][row, near]
 
     @staticmethod
-    def _batch(small: Sequence[np.ndarray], large: Sequence[np.ndarray]) -> Batch:
-        return Batch(
+    def _batch(small: Sequence[np.ndarray], large: Sequence[np.ndarray]) -> PairBatch:
+        return PairBatch(
             torch.from_numpy(np.stack(small)).permute(0, 1, 4, 2, 3).float() / 255,
             torch.from_numpy(np.stack(large)).permute(0, 3, 1, 2).float() / 255,
         )

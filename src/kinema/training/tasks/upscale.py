@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from ...media.resize import resize_frames
 from ...post.super_resolution.network import RGB, CompactNetwork
 from ..core.sheets import sheet
-from ..data.upscale_pairs import Batch, UpscalePairs
+from ..data.upscale_pairs import PairBatch, UpscalePairs
 from .interpolation import psnr
 
 EDGES = 1.0
@@ -78,7 +78,7 @@ class UpscaleTask:
             total = total + weight * fooled + self.adversarial * told
         return total, numbers
 
-    def adversary(self, made_BCHW: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def adversary(self, made_BCHW: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """(loss of the network, loss of the critic), both relativistic averages; each reaches only its own weights."""
         small, true = batch.small_BTCHW[:, batch.small_BTCHW.shape[1] // 2], batch.large_BCHW
         fixed = {name: value.detach() for name, value in self.critic.named_parameters()}
