@@ -50,7 +50,7 @@ class CompactConfig:
 
 
 MINI = CompactConfig()
-"""kinema-mini-upscale: 362 thousand parameters."""
+"""kinema-mini-upscale: 358 thousand parameters."""
 
 
 class CompactNetwork(nn.Module):
