@@ -7,7 +7,7 @@ The small clips are what the miniature makes of true ones: half are round trips 
 taken 0.1 to 0.35 of the way to noise and back by its transformer with the caption. More noise moves shapes, and a
 network cannot learn to move them back. The truth is the same scene rendered at four times the size. `--set
 start=FILE` continues from weights of the same network, `--set model=FOLDER` makes the pairs with another miniature,
-`--set adversarial=0.01` sets the weight of the adversarial loss (0: without).
+`--set adversarial=0.01` sets the weight of the adversarial loss (default 0: without).
 
 Stages: pairs, upscaler, export (model.safetensors, config.json, card.json).
 """
@@ -52,7 +52,7 @@ FIRST = 2_000_000
 """Seed of the first scene; the miniature was trained on others."""
 NOISE, STEPS = (0.1, 0.35), 3
 """How far to noise the redrawn clips go, and the steps back."""
-ADVERSARIAL = 0.01
+ADVERSARIAL = 0.0
 
 
 def stages(settings: Settings) -> list[Stage]:
@@ -103,7 +103,7 @@ class MiniUpscale:
         slower = 1.0 if self.start is None else 0.5
         config = LoopConfig(
             out=self.out / "upscaler_run", minutes=max(minutes, 0.02), device=self.device, bf16=self.bf16,
-            resume=self.settings.resume, lr_muon=2e-3 * slower, lr_adam=1e-3 * slower, ema=0.99, decay_from=0.4,
+            resume=self.settings.resume, lr_muon=3e-3 * slower, lr_adam=1.5e-3 * slower, ema=0.99, decay_from=0.4,
             final_lr=0.02, evaluate_minutes=max(1.0, min(7.0, minutes / 3)), budget=self.settings.budget,
         )  # fmt: skip
         return train(task, config, self.settings.show) | {"samples": task.samples}

@@ -154,7 +154,7 @@ def foreign(kind: str) -> dict:
     if kind.startswith("ESRGAN"):
         return esrgan("old" in kind)
     if kind == "Compact":
-        return dict(CompactNetwork(CompactConfig(frames=1, features=8, convs=2, scale=4)).state_dict())
+        return dict(CompactNetwork(CompactConfig(frames=1, features=8, convs=2, bicubic=False)).state_dict())
     if kind == "SPAN":
         from spandrel.architectures.SPAN import SPAN
 
@@ -194,7 +194,7 @@ def test_other_architectures_equal_spandrels_own_forward(tmp_path, kind, scale, 
 def test_the_compact_network_is_that_of_the_published_files(tmp_path):
     """spandrel's SRVGGNetCompact with the same tensors computes the same picture."""
     library = spandrel()
-    ours = CompactNetwork(CompactConfig(frames=1, features=8, convs=3, scale=4)).eval()
+    ours = CompactNetwork(CompactConfig(frames=1, features=8, convs=3, bicubic=False)).eval()
     theirs = library.ModelLoader().load_from_state_dict(dict(ours.state_dict())).eval()
     x = torch.rand(1, 3, 12, 16)
     with torch.inference_mode():

@@ -13,7 +13,7 @@ from kinema.post.super_resolution.network import CompactConfig, CompactNetwork
 from kinema.post.super_resolution.weights import open_network
 from kinema.toyland.scene import WORLD_MINI
 from kinema.training.data.upscale_pairs import UpscalePairs, write_pairs
-from kinema.training.tasks.upscale import UpscaleTask, edge_error, relativistic, sharpness
+from kinema.training.tasks.upscale import UpscaleTask, edge_weight, relativistic, sharpness
 
 SIZE = {"num_frames": 5, "side": 32, "scale": 4}
 
@@ -33,6 +33,17 @@ def test_pairs_lie_over_each_other(pairs):
     error = (reduced - batch.small_BTCHW[:, 1]).abs().mean((1, 2, 3))
     assert error.max() < 0.01, "renders of the same scene at both sizes"
     assert (reduced - batch.small_BTCHW[:, 1].flip(-1)).abs().mean((1, 2, 3)).max() > 0.02
+
+
+def test_blurred_crops_lie_over_the_large_ones(pairs):
+    """All crops blurred: softer than the true small frames, in the same place, and the three frames alike."""
+    sharp, soft = (pairs.draw(8, 16, torch.Generator().manual_seed(3), share) for share in (0.0, 1.0))
+    assert torch.equal(sharp.large_BCHW, soft.large_BCHW)
+    error = (sharp.small_BTCHW - soft.small_BTCHW).abs().mean((2, 3, 4))
+    assert 0.004 < error.min() and error.max() < 0.06
+    assert soft.small_BTCHW.diff(dim=-1).square().mean() < 0.8 * sharp.small_BTCHW.diff(dim=-1).square().mean()
+    part = pairs.draw(8, 16, torch.Generator().manual_seed(3), 0.5)
+    assert torch.equal(part.small_BTCHW[4:], sharp.small_BTCHW[4:])
 
 
 def test_neighbours_and_ends(pairs):
@@ -65,15 +76,16 @@ def test_losses():
     step = torch.zeros(1, 3, 8, 8)
     step[..., 4:] = 1.0
     ramp = torch.linspace(0, 1, 8).expand(1, 3, 8, 8)
-    assert edge_error(torch.full((1, 3, 8, 8), 0.3)) == 0 < edge_error(step)
+    weight = edge_weight(torch.nn.functional.pad(step, (8, 8), mode="replicate"))
+    assert weight.mean() == pytest.approx(1) and weight[0, 0, 4, 12] == pytest.approx(5 * float(weight[0, 0, 4, 0]))
     assert sharpness(step) > 3 * sharpness(ramp), "the same rise over one pixel and over seven"
 
 
 def test_the_critic_joins_late(pairs, tmp_path):
     work, generator = task(pairs, tmp_path, 0.1), torch.Generator()
-    assert set(work.loss(0, 0.1, generator.manual_seed(0))[1]) == {"l1", "edges"}
-    assert set(work.loss(0, 0.9, generator.manual_seed(0))[1]) == {"l1", "edges", "fooled", "told"}
-    assert set(task(pairs, tmp_path, 0.0).loss(0, 0.9, generator)[1]) == {"l1", "edges"}
+    assert set(work.loss(0, 0.1, generator.manual_seed(0))[1]) == {"l1", "l2"}
+    assert set(work.loss(0, 0.9, generator.manual_seed(0))[1]) == {"l1", "l2", "fooled", "told"}
+    assert set(task(pairs, tmp_path, 0.0).loss(0, 0.9, generator)[1]) == {"l1", "l2"}
 
 
 def test_the_recipe(tmp_path):
@@ -88,6 +100,6 @@ def test_the_recipe(tmp_path):
     assert (off > 0).all() and off[0] < 8 and off[1] < 20, "round trip, and part of the way from noise"
     network = open_network(out / "export")
     assert (network.scale, network.frames) == (4, 3)
-    assert json.loads((out / "export" / "card.json").read_text())["parameters"] == 358_080
+    assert json.loads((out / "export" / "card.json").read_text())["parameters"] == 132_912
     assert (out / "export" / "model.safetensors").stat().st_size < 2_500_000
     assert list((out / "sheets").glob("upscale_*.png"))

@@ -1,7 +1,8 @@
-"""The compact super-resolution network: 3 x 3 convolutions at the small size, a pixel shuffle, and a nearest base.
+"""The compact super-resolution network: 3 x 3 convolutions at the small size, a pixel shuffle, and a resampled base.
 
 The design is Real-ESRGAN's SRVGGNetCompact (Wang et al. 2021, arXiv 2107.10833) with the names of its files
-(`body.N.weight`); the input is several neighbouring frames instead of one. Images are RGB in [0, 1].
+(`body.N.weight`); the input may be three neighbouring frames instead of one, and the base, to which the network adds,
+bicubic instead of nearest: an untrained network begins as a smooth picture. Images are RGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ SLOPE = 0.25
 @dataclass(frozen=True)
 class CompactConfig:
     """frames: 1, or 3 neighbouring frames in the input, of which the middle one is upscaled. features, convs: channels
-    and number of the inner convolutions. scale: factor of width and height."""
+    and number of the inner convolutions. scale: factor of width and height. bicubic:
+    the base; with False, nearest, as published."""
 
     frames: int = 3
-    features: int = 48
-    convs: int = 16
+    features: int = 32
+    convs: int = 12
     scale: int = 4
+    bicubic: bool = True
 
     def __post_init__(self) -> None:
         if self.frames not in (1, 3):
@@ -39,18 +42,19 @@ class CompactConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
-        """Parse options. Raises ValueError for an unknown name or a value that is not a whole number."""
+        """Parse options. Raises ValueError for an unknown name or a value of another type."""
         names = {one.name for one in fields(cls)}
         if unknown := sorted(set(values) - names):
             raise ValueError(f"a compact network has no option {unknown[0]}")
         for name, value in values.items():
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise ValueError(f"{name} must be a whole number, got {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) != (name == "bicubic"):
+                kind = "true or false" if name == "bicubic" else "a whole number"
+                raise ValueError(f"{name} must be {kind}, got {value!r}")
         return cls(**values)
 
 
 MINI = CompactConfig()
-"""kinema-mini-upscale: 358 thousand parameters."""
+"""kinema-mini-upscale: 133 thousand parameters."""
 
 
 class CompactNetwork(nn.Module):
@@ -69,7 +73,7 @@ class CompactNetwork(nn.Module):
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
         scale, middle = self.config.scale, frames_BTCHW[:, self.config.frames // 2]
         detail = F.pixel_shuffle(self.body(frames_BTCHW.flatten(1, 2)), scale)
-        return detail + F.interpolate(middle, scale_factor=scale, mode="nearest")
+        return detail + F.interpolate(middle, scale_factor=scale, mode="bicubic" if self.config.bicubic else "nearest")
 
 
 def _conv(inside: int, outside: int, gain: float = 1.0) -> nn.Conv2d:

@@ -1,9 +1,12 @@
-"""Train an upscaling network: absolute error of pixels and edges, then a relativistic adversarial loss as well.
+"""Train an upscaling network: pixel errors that weigh more at edges, and optionally a relativistic adversarial loss.
 
 The absolute error asks for the median of the possible pictures, which has sharp edges where a squared error asks for
-their blurred mean. The adversary is ESRGAN's (Wang et al. 2018, arXiv 1809.00219, equation 1 and 2): it judges which
-of two pictures of the same small frame is more real. It works on cells of scale x scale pixels, next to the small
-frame, and is trained in the same step on a detached copy of the result.
+their blurred mean; but it stays where it begins, so training begins with the squared error as well, which fades out. An
+absolute error of differences between neighbouring pixels must not be added at the beginning: its optimum is a picture
+of flat cells. Part of the small frames are rendered and blurred: they show what a sharp edge looks like, also where a
+model's own frames are too far from the truth to tell. The adversary is ESRGAN's (Wang et al. 2018, arXiv 1809.00219,
+equation 1 and 2): it judges which of two pictures of the same small frame is more real. It works on cells of scale x
+scale pixels, next to the small frame, and is trained in the same step on a detached copy of the result.
 """
 
 from __future__ import annotations
@@ -24,8 +27,12 @@ from ..core.sheets import sheet
 from ..data.upscale_pairs import PairBatch, UpscalePairs
 from .interpolation import psnr
 
-EDGES = 1.0
-"""Weight of the absolute error of differences between neighbouring pixels."""
+EDGES, STEEP = 4.0, 0.05
+"""Extra weight of pixels at true edges, and the difference between neighbours from which it is full."""
+SQUARES, FADE = 4.0, 0.5
+"""Weight of the squared error at the beginning, and the share of the training over which it falls to 0."""
+BLURRED = 0.5
+"""Share of the small frames that are rendered and blurred."""
 CRITIC_FROM, RAMP = 0.4, 0.1
 """The adversarial loss begins at this share of the training and rises to its weight over RAMP. The adversary itself is
 trained from half of RAMP earlier."""
@@ -64,18 +71,18 @@ class UpscaleTask:
         self.samples = 0
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = self.pairs.draw(self.batch_size, self.side, generator).to(self.device)
+        batch = self.pairs.draw(self.batch_size, self.side, generator, BLURRED).to(self.device)
         self.samples += self.batch_size
         made, true = self.network(batch.small_BTCHW).float(), batch.large_BCHW
-        error = made - true
-        plain, edges = error.abs().mean(), edge_error(error)
-        numbers = {"l1": plain.item(), "edges": edges.item()}
-        total = plain + EDGES * edges
+        weight, error = edge_weight(true), made - true
+        plain, squared = (weight * error.abs()).mean(), (weight * error.square()).mean()
+        numbers = {"l1": plain.item(), "l2": squared.item()}
+        total = plain + SQUARES * max(0.0, 1 - progress / FADE) * squared
         if self.adversarial and progress > CRITIC_FROM - RAMP / 2:
-            weight = self.adversarial * min(1.0, max(0.0, (progress - CRITIC_FROM) / RAMP))
+            share = self.adversarial * min(1.0, max(0.0, (progress - CRITIC_FROM) / RAMP))
             fooled, told = self.adversary(made, batch)
             numbers |= {"fooled": fooled.item(), "told": told.item()}
-            total = total + weight * fooled + self.adversarial * told
+            total = total + share * fooled + self.adversarial * told
         return total, numbers
 
     def adversary(self, made_BCHW: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor]:
@@ -119,9 +126,12 @@ class UpscaleTask:
         }  # fmt: skip
 
 
-def edge_error(error_BCHW: Tensor) -> Tensor:
-    """Mean absolute differences of the error between neighbouring pixels."""
-    return error_BCHW.diff(dim=-1).abs().mean() + error_BCHW.diff(dim=-2).abs().mean()
+def edge_weight(true_BCHW: Tensor) -> Tensor:
+    """Weights of pixels (B, 1, H, W), 1 on flat areas to 1 + EDGES at edges and their neighbours, with mean 1."""
+    gray = true_BCHW.mean(1, keepdim=True)
+    steep = F.pad(gray.diff(dim=-1).abs(), (0, 1)) + F.pad(gray.diff(dim=-2).abs(), (0, 0, 0, 1))
+    weight = 1 + EDGES * F.max_pool2d((steep / STEEP).clamp(max=1), 5, 1, 2)
+    return weight / weight.mean()
 
 
 def relativistic(better: Tensor, worse: Tensor) -> Tensor:
