@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
+import torch
 from cli_tools import run
+from safetensors.torch import save_file
 
 import kinema
 from kinema.core.chunk import Chunk
+from kinema.engine import load as engine_load
 from kinema.engine.upscale import default_method, upscale
 from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_video
 from kinema.media.write import write
+from kinema.post.super_resolution import files
+from kinema.post.super_resolution.network import CompactConfig, CompactNetwork
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 
@@ -98,12 +104,69 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     assert probe(tmp_path / "out.mp4").width == 96
 
 
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A small random network in place of the shipped one."""
+    torch.manual_seed(0)
+    config = CompactConfig(features=4, convs=1)
+    folder = tmp_path / "mini_upscale"
+    folder.mkdir()
+    save_file(dict(CompactNetwork(config).state_dict()), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    monkeypatch.setattr(files, "mini_folder", lambda: folder)
+    monkeypatch.setattr(engine_load, "mini_folder", lambda: folder)
+    return folder
+
+
+def test_by_the_network(clip, shipped, tmp_path):
+    out = tmp_path / "out.mp4"
+    found = run("upscale", str(clip), "--by", "network", "--device", "cpu", "-o", str(out), "--json")
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert (told["width"], told["height"], told["frames"], told["fps"]) == (192, 128, 3, 8.0)
+    (made, _), step = read_video(out), read_manifest(out)["upscaled"]
+    assert made.shape == (3, 128, 192, 3) and probe(out).has_audio
+    assert (step["by"], step["scale"], step["network"]) == ("network", 4, "kinema-mini-upscale")
+    weights = hashlib.sha256((shipped / "model.safetensors").read_bytes()).hexdigest()
+    assert weights in step["weights"].values()
+    own = run(
+        "upscale", str(clip), "--network", str(shipped), "--scale", "2", "-o", str(tmp_path / "two.mp4"), "--json"
+    )
+    assert own.exit_code == 0 and json.loads(own.stdout)["width"] == 96
+    (plain, _), (given, _) = read_video(tmp_path / "two.mp4"), read_video(clip)
+    assert np.abs(plain.reshape(3, 32, 2, 48, 2, 3).mean((2, 4)) - given).mean() < 40, "the same picture"
+    for words, text in (
+        (("--scale", "5"), "upscales 4 times, not 5"),
+        (("--strength", "0.5"), "A network takes no strength"),
+        (("--network", "none.pth"), "no such file"),
+    ):
+        wrong = run("upscale", str(clip), "--by", "network", *words)
+        assert wrong.exit_code and text in wrong.output.replace("\n", " "), wrong.output
+
+
+def test_the_network_within_a_request(shipped, tmp_path):
+    """The clip of a request, upscaled from its frames; the manifest has the network's hash, and the rerun is equal."""
+    out, again = tmp_path / "out.webp", tmp_path / "again.webp"
+    asked = ("a red ball", "--frames", "4", "--steps", "2", "--model", "kinema-mini-zeroscope", "--device", "cpu")
+    found = run("generate", *asked, "--upscale", "network:4", "-o", str(out), "--json")
+    assert found.exit_code == 0, found.output
+    noted = read_manifest(out)
+    assert noted["plan"]["upscale"] == [{"by": "network", "scale": 4, "plan": None}]
+    assert [name for name in noted["weights"] if name.startswith("network/")]
+    assert read_video(out)[0].shape == (4, 256, 256, 3)
+    assert run("rerun", str(out), "--device", "cpu", "-o", str(again)).exit_code == 0
+    assert np.array_equal(read_video(out)[0], read_video(again)[0])
+    wrong = run("plan", *asked, "--upscale", "network:5")
+    assert wrong.exit_code == 2 and "at most 4 times" in wrong.output.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--by", "lanczos", "--strength", "0.5"), "takes no strength"),
         (("--by", "lanczos", "--model", "kinema-mini-wan"), "takes no model"),
         (("--by", "nearest", "--keep-state", "a.state"), "takes no keep_state"),
+        (("--by", "lanczos", "--network", "net.pth"), "takes no network"),
         (("--by", "lanczos", "--scale", "0.5"), "1 to 16"),
         (("--by", "lanczos", "--scale", "100"), "Nearest legal value: 16"),
         (("--scale", "40"), "1 to 16"),

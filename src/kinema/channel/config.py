@@ -66,13 +66,13 @@ class DirectorConfig(Value):
 
 
 class Making(Value):
-    """How clips are generated. model: a name, folder or hub id, `toyland` (rule-based, no model), or
-    `space:owner/name` (see Space). profile: used from stock.low clips on; draft_profile: below that. upscale: none
-    (the clip is resampled when it is fitted to the picture), lanczos (resampled before interpolation), or a model that
-    takes a clip. fit: how a clip of another aspect ratio fills the channel's picture. tries: attempts per step, with
-    pauses of pause_s, doubled each time. slowest_s: the time limit of one clip. here: whether this machine generates
-    clips, or only workers do. in_flight: the number of shots generated at once. worker_lost_s: the shots of a worker
-    that sends no heartbeat for this long are requeued."""
+    """How clips are generated. model: a name, folder or hub id, `toyland` (rule-based, no model), or `space:owner/name`
+    (see Space). profile: used from stock.low clips on; draft_profile: below that. upscale: none (the clip is resampled
+    when it is fitted to the picture), lanczos (resampled before interpolation), network (the super-resolution network),
+    or a model that takes a clip. fit: how a clip of another aspect ratio fills the channel's picture. tries: attempts
+    per step, with pauses of pause_s, doubled each time. slowest_s: the time limit of one clip. here: whether this
+    machine generates clips, or only workers do. in_flight: the number of shots generated at once. worker_lost_s: the
+    shots of a worker that sends no heartbeat for this long are requeued."""
 
     model: Annotated[str, Field(min_length=1, max_length=300)] = "kinema-mini-wan"
     profile: Profile = "balanced"

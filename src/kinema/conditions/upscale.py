@@ -14,7 +14,7 @@ from ..core.errors import RequestError
 from ..core.plan import Plan, PlannedStep, size_after
 from ..core.request import Request
 from ..core.resolve import check_canvas, resolve
-from ..core.upscale import PIXEL_METHODS, SCALE, STRENGTH, Upscale
+from ..core.upscale import NETWORK, NETWORK_SCALE, PIXEL_METHODS, SCALE, STRENGTH, Upscale
 from . import inputs
 from .in_place import WORDLESS, check_kinds
 
@@ -58,11 +58,13 @@ def _tile(request: Request, card: Card, size: tuple[int, int]) -> tuple[int, int
 
 def pixel_steps(request: Request) -> tuple[PlannedStep, ...]:
     """The resampling steps of a request, with their scales."""
-    return tuple(planned_pixels(step) for step in request.upscale)
+    return tuple(planned(step) for step in request.upscale)
 
 
-def planned_pixels(step: Upscale) -> PlannedStep:
-    return PlannedStep(by=step.by, scale=SCALE if step.scale is None else step.scale)
+def planned(step: Upscale) -> PlannedStep:
+    """Plan a step that takes nothing but frames."""
+    default = NETWORK_SCALE if step.by == NETWORK else SCALE
+    return PlannedStep(by=step.by, scale=default if step.scale is None else step.scale)
 
 
 def _check(request: Request) -> None:

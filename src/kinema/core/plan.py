@@ -11,7 +11,7 @@ from .conditions import Condition, Fraction, Value
 from .fields import refused
 from .renamed import manifest_fields, plan_fields
 from .request import MAX_STEPS, Canvas, Fit, Profile, Seed
-from .upscale import PIXEL_METHODS, Scale
+from .upscale import FRAME_METHODS, Scale
 
 V = TypeVar("V", bound=Value)
 MAX_FRAMES = 10_000_000
@@ -49,7 +49,7 @@ class Estimate(Value):
 
 
 class PlannedStep(Value):
-    """One upscale step. by: a pixel method, with its scale, or the model of `plan`, with scale 1."""
+    """One upscale step. by: a pixel method or `network`, with its scale, or the model of `plan`, with scale 1."""
 
     by: Annotated[str, Field(min_length=1)]
     scale: Scale = 1
@@ -57,8 +57,8 @@ class PlannedStep(Value):
 
     @model_validator(mode="after")
     def _one_kind(self) -> PlannedStep:
-        if (self.by in PIXEL_METHODS) == (self.plan is not None):
-            raise ValueError(f"a step takes one of {', '.join(PIXEL_METHODS)}, or a model's plan")
+        if (self.by in FRAME_METHODS) == (self.plan is not None):
+            raise ValueError(f"a step takes one of {', '.join(FRAME_METHODS)}, or a model's plan")
         return self
 
 

@@ -1,7 +1,7 @@
 """Upscale: the steps that upscale a finished clip. Plain values.
 
-A step resamples pixels (`PIXEL_METHODS`), or runs a model: noise is added to the resampled clip, which the model then
-denoises with the clip's own prompt.
+A step resamples pixels (`PIXEL_METHODS`), runs the super-resolution network (`NETWORK`), or runs a model: noise is
+added to the resampled clip, which the model then denoises with the clip's own prompt.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from .conditions import Value
 
 PIXEL_METHODS = ("lanczos", "bicubic", "nearest")
 """Resampling without a model: for photographs, for smooth pictures, for pixel art."""
+NETWORK = "network"
+"""The shipped super-resolution network (post/super_resolution)."""
+FRAME_METHODS = (*PIXEL_METHODS, NETWORK)
+"""Methods that take nothing but frames and a scale."""
+NETWORK_SCALE = 4
+"""Default and maximum scale of the shipped super-resolution network."""
 PARTNER = "xl"
 """The model trained to upscale clips of the request's own model (`Card.upscaler`)."""
 SCALE, MAX_SCALE = 2, 16
@@ -29,10 +35,10 @@ _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 
 
 class Upscale(Value):
-    """One upscale step of a request. by: a pixel method, `xl`, or a model that accepts a source clip. scale: the factor
-    for width and height; defaults to 2 for a pixel method, and for a model to the size it was trained on, in the clip's
-    aspect. The other fields are for models: width and height instead of a scale; strength: the share of the noise
-    schedule that is run."""
+    """One upscale step of a request. by: a pixel method, `network`, `xl`, or a model that accepts a source clip. scale:
+    the factor for width and height; defaults to 2 for a pixel method, 4 for `network`, and for a model to the size it
+    was trained on, in the clip's aspect. The other fields are for models: width and height instead of a scale;
+    strength: the share of the noise schedule that is run."""
 
     by: Annotated[str, Field(min_length=1)] = "lanczos"
     scale: Scale | None = None
@@ -47,11 +53,17 @@ class Upscale(Value):
     def is_pixels(self) -> bool:
         return self.by in PIXEL_METHODS
 
+    @property
+    def is_model(self) -> bool:
+        return self.by not in FRAME_METHODS
+
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Upscale:
         given = [name for name in OfModel if getattr(self, name) not in (None, {})]
-        if self.is_pixels and given:
-            raise ValueError(f"{self.by} resamples pixels and takes only a scale; {given[0]} requires a model as `by`")
+        if not self.is_model and given:
+            raise ValueError(f"{self.by} takes only a scale; {given[0]} requires a model as `by`")
+        if self.by == NETWORK and self.scale is not None and self.scale > NETWORK_SCALE:
+            raise ValueError(f"the network upscales at most {NETWORK_SCALE} times")
         if (self.width is None) != (self.height is None):
             raise ValueError("width and height must be given together")
         if self.scale is not None and self.width is not None:
@@ -64,7 +76,7 @@ def parse_step(text: str) -> dict[str, Any]:
     method, colon, times = text.strip().partition(":")
     if _NUMBER.fullmatch(text.strip()):
         return {"by": "lanczos", "scale": _number(text)}
-    if method in PIXEL_METHODS and colon and _NUMBER.fullmatch(times):
+    if method in FRAME_METHODS and colon and _NUMBER.fullmatch(times):
         return {"by": method, "scale": _number(times)}
     return {"by": text}
 

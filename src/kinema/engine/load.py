@@ -19,6 +19,8 @@ from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request
 from ..core.threads import alone, free_cores, sample_load
+from ..core.upscale import NETWORK
+from ..post.super_resolution.files import mini_folder
 from ..weights import store
 from .clip import Clip
 from .estimate import device_name, start_s
@@ -150,7 +152,7 @@ class Engine:
             return chunks
         from .upscale import upscaled
 
-        return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, windows, on_event)
+        return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, windows, on_event, self.device)
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
         """The manifest of a clip of this plan, as JSON."""
@@ -192,6 +194,8 @@ class Engine:
         for number, step in enumerate(plan.by_model):
             again = self.other(step)._weights(step)
             found += [(f"upscale/{number}/{name}", place, more) for name, place, more in again]
+        if any(step.by == NETWORK for step in plan.upscale):
+            found.append(("network/", mini_folder(), ()))
         return found
 
     def other(self, plan: Plan) -> Engine:

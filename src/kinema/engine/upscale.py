@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..conditions.upscale import planned_pixels
+from ..conditions.upscale import planned
 from ..core.card import Card
 from ..core.chunk import Chunk
 from ..core.errors import KinemaError, RequestError
@@ -19,8 +19,9 @@ from ..core.family import Family
 from ..core.plan import Plan, PlannedStep, size_after
 from ..core.registry import family_module
 from ..core.request import Request
-from ..core.upscale import PARTNER, PIXEL_METHODS, STRENGTH, Upscale
+from ..core.upscale import FRAME_METHODS, NETWORK, PARTNER, SCALE, STRENGTH, Upscale
 from ..media.resize import Resample, resize_frames
+from ..post.super_resolution.files import Network, network_file
 from ..weights import store
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def plan_steps(request: Request, first: Plan, card: Card) -> tuple[PlannedStep, 
     found: list[PlannedStep] = []
     for number, step in enumerate(request.upscale):
         size = size_after((first.width, first.height), found)
-        found.append(planned_pixels(step) if step.is_pixels else _by_model(step, number, request, first, size, card))
+        if step.by == NETWORK:
+            network_file()  # raises WeightsMissing
+        found.append(_by_model(step, number, request, first, size, card) if step.is_model else planned(step))
     return tuple(found)
 
 
@@ -94,7 +97,7 @@ def _named(model: str, card: Card, field: str) -> str:
 
 
 def _legal() -> str:
-    return ", ".join((*PIXEL_METHODS, *(each.id for each in store.known_cards() if each.begins_with_clip)))
+    return ", ".join((*FRAME_METHODS, *(each.id for each in store.known_cards() if each.begins_with_clip)))
 
 
 def _scaled(size: Sized, scale: float | None, other: Card) -> Sized:
@@ -110,20 +113,33 @@ def _scaled(size: Sized, scale: float | None, other: Card) -> Sized:
 
 def upscaled(
     chunks: Iterator[Chunk], steps: Iterable[PlannedStep], family_of: Callable[[Plan], Family], windows: Windows,
-    on_event: OnEvent = ignore,
+    on_event: OnEvent = ignore, device: Any = None,
 ) -> Iterator[Chunk]:  # fmt: skip
     """Apply upscale steps to a clip. family_of: returns the loaded model of a step's plan. windows: of the whole run;
-    the clip is the first window, each step by a model one more."""
+    the clip is the first window, each step by a model one more. device: of the super-resolution network."""
     number = 0
     for step in steps:
         if step.plan is None:
-            chunks = resampled(chunks, step.scale, step.by)
+            chunks = upscaled_frames(chunks, step.scale, step.by, device=device)
         else:
             from .upscale_by_model import over_frames
 
             number += 1
             chunks = over_frames(chunks, step.plan, family_of(step.plan), number, windows, on_event)
     return chunks
+
+
+def upscaled_frames(
+    chunks: Iterable[Chunk], scale: float | None, method: str, network: Network = None, device: Any = None
+) -> Iterator[Chunk]:
+    """Upscale a clip by one of FRAME_METHODS. network, device: of the method "network"; None: the shipped one, the best
+    device. scale: None: the network's own. Raises what `resampled`, `open_network` and `upscaled_by` raise."""
+    if method != NETWORK:
+        return resampled(chunks, SCALE if scale is None else scale, method)
+    from ..post.super_resolution.upscale import upscaled_by
+    from ..post.super_resolution.weights import open_network
+
+    return upscaled_by(chunks, open_network(network), scale, device=device)
 
 
 def resampled(chunks: Iterable[Chunk], scale: float | Sized, method: Resample | str = "lanczos") -> Iterator[Chunk]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...core.chunk import Chunk
 from ...core.errors import RequestError
 from ...core.renamed import upscale_of
-from ...core.upscale import PIXEL_METHODS
+from ...core.upscale import FRAME_METHODS, NETWORK, NETWORK_SCALE
 from .job import ShotOrder
 from .makers import deadline
 
@@ -39,10 +39,10 @@ def check_interpolate(how: str) -> None:
 
 
 def upscale(job: ShotOrder, clip: str) -> Path:
-    """Upscale a clip by a pixel method, or by a model that adds noise and denoises again; return the file, in the
+    """Upscale a clip by a pixel method or the network, or by a model that adds noise and denoises again; return the file, in the
     folder of the job. clip: its hash."""
-    from ...engine.upscale import resampled
     from ...engine.upscale import upscale as request_for
+    from ...engine.upscale import upscaled_frames
     from ...jobs.clip_run import write_request
     from ...media.read import probe, read_chunks
     from ...media.write import write
@@ -51,8 +51,9 @@ def upscale(job: ShotOrder, clip: str) -> Path:
     how, source, name = upscale_of(job.making), job.context.media.path(clip), "upscaled.mp4"
     info = probe(source)
     scale = max(1, min(job.height // info.height, job.width // info.width))  # that fits the channel's picture
-    if how in PIXEL_METHODS:
-        chunks = resampled(read_chunks(source, audio=False), scale, how)
+    if how in FRAME_METHODS:
+        scale = min(scale, NETWORK_SCALE) if how == NETWORK else scale
+        chunks = upscaled_frames(read_chunks(source, audio=False), scale, how)
         return write(chunks, job.context.folder / name, quality="best")
     request = request_for(
         source, job.prompt, scale=scale, strength=job.making["strength"], model=how, seed=job.seed,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...core.conditions import Continue
 from ...core.errors import RequestError
 from ...core.events import Event
-from ...core.upscale import PIXEL_METHODS
+from ...core.upscale import FRAME_METHODS, NETWORK
 from .job import KNOWN_FRAMES, ClipTimeout, ShotOrder
 from .seam import PartOfClip, in_whole_seconds
 
@@ -165,14 +165,17 @@ def deadline(seconds: float) -> Callable[[Event], None]:
 
 def check_upscale(how: str) -> None:
     """Check `making.upscale`. RequestError: the model cannot upscale a clip, or its weights are missing."""
+    from ...post.super_resolution.files import network_file
     from ...weights import store
 
-    if how in ("none", *PIXEL_METHODS):
+    if how == NETWORK:
+        network_file()
+    if how in ("none", *FRAME_METHODS):
         return
     card = store.find(how)
     if not card.begins_with_clip:
         raise RequestError(
             f"making.upscale = {how!r} cannot upscale a clip.", field="making.upscale", value=how,
-            legal=", ".join(("none", *PIXEL_METHODS, *(c.id for c in store.known_cards() if c.begins_with_clip))),
+            legal=", ".join(("none", *FRAME_METHODS, *(c.id for c in store.known_cards() if c.begins_with_clip))),
         )  # fmt: skip
     store.locate(card)

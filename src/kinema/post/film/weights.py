@@ -13,9 +13,7 @@ where it counts from the coarsest:
 from __future__ import annotations
 
 import os
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from torch import Tensor
 
 from ...core.errors import ModelError
 from ...core.outside import read_json
+from ...weights import state_dict
 from .config import PUBLISHED, FilmConfig
 from .files import weights_file
 from .network import FilmNetwork
@@ -50,32 +49,16 @@ def open_film(model: str | os.PathLike[str] | None = None) -> FilmNetwork:
 
 def read(file: Path) -> dict[str, Tensor]:
     """Read the tensors of a file by name. From pickled files only tensors are loaded; TorchScript code is not run."""
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        if is_torchscript(file):
+    if file.suffix != ".safetensors" and state_dict.is_torchscript(file):
+        try:
             return dict(torch.jit.load(str(file), map_location="cpu").state_dict())
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise ModelError(f"{file}: cannot be read ({error}).") from error
-    found = found.get("state_dict", found) if isinstance(found, Mapping) else found
+        except (RuntimeError, ValueError, OSError, EOFError) as error:
+            raise ModelError(f"{file}: cannot be read ({state_dict.one_line(error)}).") from error
+    found = state_dict.read(file)
+    found = found.get("state_dict", found)
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ModelError(f"{file}: not a state dict (names and tensors).")
     return dict(found)
-
-
-def is_torchscript(file: Path) -> bool:
-    """Whether the file is an archive that contains code."""
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def published_config(state: Mapping[str, Tensor], file: Path) -> FilmConfig:
