@@ -85,7 +85,7 @@ def upscale(
             f"--by {by} takes no network.", field="network", value=network, legal="--by network, or leave it out"
         )
     if network is not None:
-        by = NETWORK
+        by = "network"
     if by == "second-pass":
         renamed("--by second-pass", "--by model")
         by = "model"

@@ -143,10 +143,10 @@ class SceneFill:
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
         weights = [np.full(now.mask_HW.shape, NEVER, np.float32) for _ in range(2)]
         misfits, refused, slow, new_HW = [], 0, 0.0, np.zeros(now.mask_HW.shape, bool)
-        each = holes(now)
-        largest = max(each, key=lambda hole: int(hole.mask_HW.sum()), default=None)
+        areas = holes(now)
+        largest = max(areas, key=lambda hole: int(hole.mask_HW.sum()), default=None)
         layer: Layer | None = None
-        for whole in each:
+        for whole in areas:
             found = self.propagated(views, at, whole, whole is largest)
             hole, made_HWC, seen_HW, trust_HW = found.hole, found.picture_HWC, found.seen_HW, found.trust_HW
             layer = found.layer or layer

@@ -39,8 +39,8 @@ def check_interpolate(how: str) -> None:
 
 
 def upscale(job: ShotOrder, clip: str) -> Path:
-    """Upscale a clip by a pixel method or the network, or by a model that adds noise and denoises again; return the file, in the
-    folder of the job. clip: its hash."""
+    """Upscale a clip by a pixel method or the network, or by a model that adds noise and denoises again; return the
+    file, in the folder of the job. clip: its hash."""
     from ...engine.upscale import upscale as request_for
     from ...engine.upscale import upscaled_frames
     from ...jobs.clip_run import write_request
