@@ -18,7 +18,7 @@ from ..core.errors import RequestError
 from ..core.options import Sampling
 from ..core.plan import Plan
 from .noise import noise
-from .sigma_schedules import NoiseLevels, sigmas_of
+from .sigma_schedules import SigmaTable, sigmas_of
 
 FLOW, V, EPSILON = "flow", "v", "epsilon"
 """What a network predicts: noise - clean, v in Karras' form, or the noise."""
@@ -216,7 +216,7 @@ def _uni_weights(ratios: list[float], h: float, bounded: float) -> list[float]:
 
 
 def chosen(
-    own: Any, options: Sampling, plan: Plan, prediction: str, levels: NoiseLevels, timestep: Callable[[float], float]
+    own: Any, options: Sampling, plan: Plan, prediction: str, levels: SigmaTable, timestep: Callable[[float], float]
 ) -> Any:  # fmt: skip
     """The scheduler of a plan: the checkpoint's own, unless the options `sampler` and `schedule` name others. own: with
     its sigmas set. prediction, timestep: see SigmaSampler. levels: of the model."""

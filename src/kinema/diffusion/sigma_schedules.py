@@ -21,7 +21,7 @@ Sigmas = list[float]
 
 
 @dataclass(frozen=True)
-class NoiseLevels:
+class SigmaTable:
     """The noise levels of a model. sigma: of a timestep; timestep: of a sigma, as the schedules count (the network may
     count otherwise). ascending: the sigmas of all training timesteps."""
 
@@ -36,73 +36,73 @@ class NoiseLevels:
         return self.ascending[-1], self.ascending[0]
 
 
-def flow_levels(shift: float) -> NoiseLevels:
+def flow_levels(shift: float) -> SigmaTable:
     """Flow matching with a timestep shift: sigma(t) = shift t / (1 + (shift - 1) t), t = 1/1000 ... 1."""
 
     def shifted(share: float) -> float:
         return shift * share / (1 + (shift - 1) * share)
 
     table = tuple(shifted((index + 1) / TRAINED) for index in range(TRAINED))
-    return NoiseLevels(lambda t: shifted(t / TRAINED), lambda sigma: TRAINED * sigma, table, is_flow=True)
+    return SigmaTable(lambda t: shifted(t / TRAINED), lambda sigma: TRAINED * sigma, table, is_flow=True)
 
 
-def edm_levels(sigma_min: float, sigma_max: float) -> NoiseLevels:
+def edm_levels(sigma_min: float, sigma_max: float) -> SigmaTable:
     """Log-spaced sigmas whose timesteps are ln(sigma) / 4 (Stable Video Diffusion: 0.002 to 700)."""
     low, high = math.log(sigma_min), math.log(sigma_max)
     table = tuple(math.exp(low + (high - low) * index / (TRAINED - 1)) for index in range(TRAINED))
-    return NoiseLevels(lambda t: math.exp(4 * t), lambda sigma: math.log(sigma) / 4, table)
+    return SigmaTable(lambda t: math.exp(4 * t), lambda sigma: math.log(sigma) / 4, table)
 
 
 def _linear(start: float, stop: float, count: int) -> list[float]:
     return [start + (stop - start) * index / max(1, count - 1) for index in range(count)]
 
 
-def simple(levels: NoiseLevels, steps: int) -> Sigmas:
+def simple(levels: SigmaTable, steps: int) -> Sigmas:
     table = levels.ascending
     return [table[-1 - int(index * len(table) / steps)] for index in range(steps)] + [0.0]
 
 
-def normal(levels: NoiseLevels, steps: int) -> Sigmas:
+def normal(levels: SigmaTable, steps: int) -> Sigmas:
     """Evenly spaced timesteps, both ends included."""
     start, stop = (levels.timestep(end) for end in levels.ends)
     return [levels.sigma(t) for t in _linear(start, stop, steps)] + [0.0]
 
 
-def sgm_uniform(levels: NoiseLevels, steps: int) -> Sigmas:
+def sgm_uniform(levels: SigmaTable, steps: int) -> Sigmas:
     """Evenly spaced timesteps, without the lowest."""
     start, stop = (levels.timestep(end) for end in levels.ends)
     return [levels.sigma(t) for t in _linear(start, stop, steps + 1)[:-1]] + [0.0]
 
 
-def karras(levels: NoiseLevels, steps: int, rho: float = 7.0) -> Sigmas:
+def karras(levels: SigmaTable, steps: int, rho: float = 7.0) -> Sigmas:
     high, low = (end ** (1 / rho) for end in levels.ends)
     return [root**rho for root in _linear(high, low, steps)] + [0.0]
 
 
-def exponential(levels: NoiseLevels, steps: int) -> Sigmas:
+def exponential(levels: SigmaTable, steps: int) -> Sigmas:
     high, low = map(math.log, levels.ends)
     return [math.exp(log) for log in _linear(high, low, steps)] + [0.0]
 
 
-def beta(levels: NoiseLevels, steps: int, alpha: float = 0.6, other: float = 0.6) -> Sigmas:
+def beta(levels: SigmaTable, steps: int, alpha: float = 0.6, other: float = 0.6) -> Sigmas:
     """Quantiles of a beta distribution of timesteps; those that round to the same one count once."""
     last = len(levels.ascending) - 1
     places = [round(beta_quantile(1 - index / steps, alpha, other) * last) for index in range(steps)]
     return [levels.ascending[place] for place in dict.fromkeys(places)] + [0.0]
 
 
-def ddim_uniform(levels: NoiseLevels, steps: int) -> Sigmas:
+def ddim_uniform(levels: SigmaTable, steps: int) -> Sigmas:
     """Every n-th training timestep; may have more steps than asked for."""
     stride = max(1, len(levels.ascending) // steps)
     return [*reversed(levels.ascending[1::stride]), 0.0]
 
 
-def kl_optimal(levels: NoiseLevels, steps: int) -> Sigmas:
+def kl_optimal(levels: SigmaTable, steps: int) -> Sigmas:
     high, low = map(math.atan, levels.ends)
     return [math.tan(angle) for angle in _linear(high, low, steps)] + [0.0]
 
 
-def linear_quadratic(levels: NoiseLevels, steps: int, threshold: float = 0.025) -> Sigmas:
+def linear_quadratic(levels: SigmaTable, steps: int, threshold: float = 0.025) -> Sigmas:
     """The first half of the steps cover `threshold` linearly, the others the rest quadratically."""
     high = levels.ends[0]
     if steps == 1:
@@ -116,7 +116,7 @@ def linear_quadratic(levels: NoiseLevels, steps: int, threshold: float = 0.025) 
     return [high * (1 - share) for share in [*covered, 1.0]]
 
 
-SCHEDULES: dict[str, Callable[[NoiseLevels, int], Sigmas]] = {
+SCHEDULES: dict[str, Callable[[SigmaTable, int], Sigmas]] = {
     "simple": simple, "normal": normal, "sgm_uniform": sgm_uniform, "karras": karras, "exponential": exponential,
     "beta": beta, "ddim_uniform": ddim_uniform, "kl_optimal": kl_optimal, "linear_quadratic": linear_quadratic,
 }  # fmt: skip
@@ -124,7 +124,7 @@ WITHOUT_PENULTIMATE = ("uni_pc", "uni_pc_bh2", "dpm_2", "dpm_2_ancestral")
 """Samplers whose schedule is made for one step more and loses its last sigma above 0."""
 
 
-def sigmas_of(schedule: str, levels: NoiseLevels, steps: int, sampler: str = "euler") -> Sigmas:
+def sigmas_of(schedule: str, levels: SigmaTable, steps: int, sampler: str = "euler") -> Sigmas:
     """The sigmas of a run with a sampler. RequestError for an unknown schedule."""
     if schedule not in SCHEDULES:
         raise RequestError(f"schedule = {schedule!r}.", field="schedule", value=schedule, legal=", ".join(SCHEDULES))
@@ -134,7 +134,7 @@ def sigmas_of(schedule: str, levels: NoiseLevels, steps: int, sampler: str = "eu
     return SCHEDULES[schedule](levels, steps)
 
 
-def of_the_end(schedule: str, levels: NoiseLevels, steps: int, share: float, sampler: str = "euler") -> Sigmas:
+def of_the_end(schedule: str, levels: SigmaTable, steps: int, share: float, sampler: str = "euler") -> Sigmas:
     """The sigmas of the last `steps` steps of a schedule of which they are the share (`denoise`): a run on a source."""
     if share >= 0.9999:
         return sigmas_of(schedule, levels, steps, sampler)
