@@ -41,7 +41,14 @@ USER_FILES = {
     "mini_motion.md": {"runs/fish/export"},
     "animatediff.md": {"~/models/toonyou.safetensors", "pan_left.safetensors", "first.png", "last.png"},
     "cli.md": {"runs/mini_wan/export"},  # written by the training further down
-    "comfyui.md": {"clip.mp4", "flow.json", "request.json"},
+    "comfyui.md": {
+        "clip.mp4",
+        "flow.json",
+        "request.json",
+        "svd_image_to_video.json",
+        "text_to_video_wan.json",
+        "LoadImage.image=photo.png",
+    },
     "cogvideox.md": {"watercolour.safetensors"},
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
