@@ -215,3 +215,13 @@ def test_the_page_gives_the_numbers_of_the_table():
     text = PAGE.read_text("utf-8")
     for reason, number in reasons():
         assert f"<!-- {reason} --> {number} " in text, (reason, number)
+
+
+def test_the_page_names_what_each_template_in_scope_lacks(real_data):
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in PAGE.read_text("utf-8").splitlines()}
+    table = json.loads(TABLE.read_text("utf-8"))
+    scope = [path.stem for path, _ in golden_cases(real_data).values() if path.stem in table]
+    assert len(scope) == 26
+    for name in scope:
+        for lacks in (each.removeprefix("lacks: ") for each in table[name] if each.startswith("lacks: ")):
+            assert name in rows[lacks].removesuffix(" |").split(" | ")[1].split(", "), (name, lacks)

@@ -10,10 +10,11 @@ import tracemalloc
 import zlib
 
 import pytest
-from comfyui_templates import node, page, subgraph
+from comfyui_templates import golden_cases, node, page, subgraph
 
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.workflow.draw_svg import svg
+from kinema.workflow.draw_text import lines
 from kinema.workflow.findings import examine
 from kinema.workflow.formats.convert import to_prompt
 from kinema.workflow.formats.read import parse_workflow, read_workflow
@@ -75,6 +76,73 @@ def test_subgraphs_that_double_at_each_level_are_refused():
     deep = [subgraph(f"g{n}", [node(1, f"g{n + 1}")], [], [], []) for n in range(40)]
     with pytest.raises(RequestError, match="expand to too much"):
         converted(page([node(1, "g0")], [], deep))
+
+
+def many_hosts(inner, count=5000):
+    """A page whose nodes all expand to the same inner node."""
+    box = subgraph("box", [inner], [], [], [])
+    return page([node(key, "box") for key in range(count)], [], [box])
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        (node(1, "A", inputs=[(f"i{key}", "X", None) for key in range(900)]), r"expand to too much|inputs"),
+        (node(1, "A", widgets_values_named={f"n{key}": 0 for key in range(900)}), r"too many inputs.*100,000"),
+        (node(1, "CLIPTextEncode", values=["{a|b}" * 10_000]), r"prompts are too long.*1,000,000"),
+        (node(1, "SaveWEBM", values=["%a.b%" * 300]), r"A file name of 1,500 characters.*1,000"),
+    ],
+    ids=["sockets", "values", "prompts", "names"],
+)
+def test_what_subgraphs_multiply_is_bounded(inner, message):
+    begin = time.process_time()
+    with pytest.raises(RequestError, match=message):
+        converted(many_hosts(inner))
+    assert time.process_time() - begin < 4
+
+
+def test_a_long_chain_of_reroutes_is_refused():
+    links = [[key, key, 0, key + 1, 0, "*"] for key in range(1, 200)]
+    reroutes = [node(key, "Reroute", inputs=[("", "*", key - 1)], outputs=[("", "*")]) for key in range(2, 200)]
+    user = node(200, "KSampler", inputs=[("model", "MODEL", 199)])
+    with pytest.raises(RequestError, match=r"node 200 passes through more than 100 nodes"):
+        converted(page([node(1, "UNETLoader", outputs=[("MODEL", "MODEL")]), *reroutes, user], links))
+
+
+ODD = (
+    None, 0, -1, 4, True, "", [], {}, [1], [None], {"a": 1}, 1e308, 10**30, "-10", "-20", ["1", 0], "Reroute",
+    "PrimitiveNode", "\x00\x1b", "KSampler", "ComfyMathExpression", "ComfySwitchNode", "{" * 50,
+)  # fmt: skip
+
+
+def spots(value):
+    """Every (container, key) in a JSON value."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from spots(value[key])
+
+
+def test_damaged_templates_are_read_or_refused_but_never_break(real_data):
+    """Sixty pages and prompts with parts replaced by odd ones."""
+    rng = random.Random(4)
+    cases = golden_cases(real_data)
+    texts = [cases["video_wan2_2_14B_i2v"][0].read_text("utf-8"), cases["wan2.1_fun_inp"][0].read_text("utf-8"),
+             json.dumps(cases["video_wan_vace_flf2v"][1])]  # fmt: skip
+    read = 0
+    for _ in range(60):
+        value = json.loads(rng.choice(texts))
+        places = list(spots(value))
+        for container, key in rng.sample(places, rng.choice((1, 3, 10))):
+            container[key] = rng.choice(ODD)
+        try:
+            found = examine(parse_workflow(json.dumps(value), "test"))
+            svg(found)
+            json.dumps([found.to_dict(), lines(found)])
+            read += 1
+        except KinemaError:
+            pass
+    assert 10 < read < 55
 
 
 @pytest.mark.parametrize("form", ["page", "prompt"])

@@ -19,7 +19,7 @@ from .texts import chosen, file_name
 from .widgets import values_of
 
 Prompt = dict[str, dict[str, Any]]
-MAX_TEXT_CHARS = 2_000_000
+MAX_TEXT_CHARS = 1_000_000
 """Of all texts, with subgraphs expanded."""
 
 

@@ -14,6 +14,8 @@ MAX_CHARS, MAX_NAME_CHARS = 100_000, 1000
 MAX_DEPTH = 100
 """Of braces in braces."""
 
+_TOKEN = re.compile(r"\\[{}|]|[{}|\\]|[^{}|\\]+")
+_ESCAPED = ("\\{", "\\}", "\\|")
 _COMMENT = re.compile(r"/[/*]")
 _DATE = re.compile(r"%date:([^%]{1,100})%")
 _OF_NODE = re.compile(r"%([^%.]{1,100})\.([^%.]{1,100})%")
@@ -32,23 +34,17 @@ def chosen(text: str, rng: random.Random) -> str:
         return text
     levels: list[list[list[str]]] = [[[]]]
     """For each open brace, and the text around them, the options so far, each as its parts."""
-    at = 0
-    while at < len(text):
-        char = text[at]
-        at += 1
-        if char == "\\" and text[at : at + 1] in ("{", "}", "|"):
-            levels[-1][-1].append(text[at])
-            at += 1
-        elif char == "{":
+    for part in _TOKEN.findall(text):
+        if part == "{":
             levels.append([[]])
             if len(levels) > MAX_DEPTH:
                 raise RequestError(f"A prompt with braces nested over {MAX_DEPTH} deep.", field="prompt")
-        elif char == "}" and len(levels) > 1:
+        elif part == "}" and len(levels) > 1:
             _close(levels, rng)
-        elif char == "|" and len(levels) > 1:
+        elif part == "|" and len(levels) > 1:
             levels[-1].append([])
         else:
-            levels[-1][-1].append(char)
+            levels[-1][-1].append(part[1:] if len(part) == 2 and part in _ESCAPED else part)
     while len(levels) > 1:  # braces that are never closed
         _close(levels, rng)
     return "".join(levels[0][0])

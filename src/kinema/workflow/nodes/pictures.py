@@ -64,7 +64,7 @@ PICTURES = (
     ),
     Declaration(
         "ImageFromBatch",
-        (socket("image", "IMAGE"), integer("batch_index", 0, 0, 4095), integer("length", 1, 1, 4096)),
+        (socket("image", "IMAGE"), integer("batch_index", 0), integer("length", 1, 1, 4096)),
         ("IMAGE",), "frames of a clip", missing=_PICTURES,
     ),
     Declaration(
