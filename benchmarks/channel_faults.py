@@ -283,7 +283,7 @@ def database_gone(bench: Bench) -> str:
 
 
 def second_playout(bench: Bench) -> str:
-    command = [sys.executable, "-m", "kinema.channel.airing.playout", str(bench.folder)]
+    command = [sys.executable, "-m", "kinema.channel.airing.playout_process", str(bench.folder)]
     run = subprocess.run(command, capture_output=True, check=False)
     return f"the second ended with code {run.returncode}"
 
