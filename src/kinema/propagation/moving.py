@@ -29,6 +29,8 @@ STIRRED = 0.02
 """Fraction of a rim or a hole in which the source frames disagree: something may move behind the hole."""
 PAUSE = 4
 """Frames after one in which no object was found, until the next search."""
+LEAST_SPEED = 0.006
+"""Of the frame's longer side, from frame to frame: slower motion may be the parallax of a camera that moves."""
 VOTES = 0.5
 """Fraction of the frames that show a pixel of the object in which it must differ from the background."""
 GROWN_PX, GUARD_PX = 3, 6
@@ -139,6 +141,8 @@ class MovingObject:
                 self.motion = interpolated(self.motion, [now.index, *(source.index for source, _ in linked)])
             if now.index not in self.motion or len(self.motion) < 2:
                 return None
+            if _speed(self.motion, now.index) < LEAST_SPEED * max(now.mask_HW.shape):
+                return None
             known_HW = here_HW & wide.known_HW if seen_HW is None else seen_HW | (here_HW & wide.known_HW)
             found = self._candidates(replace(wide, rim_HW=known_HW if seen_HW is None else seen_HW), linked, now.index)
             if not found:
@@ -206,6 +210,11 @@ def _object(
     object_HW &= ~wide.known_HW | (fits_HW & (behind.off(wide.true_HWC) | ~behind.shown_HW))
     closed_HW = cv2.morphologyEx(object_HW.astype(np.uint8), cv2.MORPH_CLOSE, disc(CLOSED_PX))
     return cv2.medianBlur(closed_HW, 5) > 0
+
+
+def _speed(motion: Mapping[int, np.ndarray], at: int) -> float:
+    """Median of the object's speed between the present frame and the others, px a frame."""
+    return float(np.median([np.hypot(*place) / abs(index - at) for index, place in motion.items() if index != at]))
 
 
 def _shift(place: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..media.masks import box_around, grown, shrunk
+from ..media.masks import box_around, grown
 from .camera import View
 from .candidate import projected, sampled, visible
 from .hole import Hole
@@ -29,13 +29,12 @@ SLACK_PX, DRIFT_PX = 3.0, 2.0
 """Search around a prediction: in any case, and for each frame since the object was last found."""
 SHOWN = 0.4
 """Fraction of the template that a frame must show."""
-FIT, MOST, MOVED = 0.7, 45.0, 10.0
+FIT, MOST, MOVED = 0.6, 30.0, 10.0
 """Root mean square difference of a match, of 255: at most the first times that without own motion, and at most the
 second. Without own motion it is at least the third."""
 LOST = 3
 """Frames in which the object is not found though its place is shown, one after the other, until it is given up."""
-EDGE_PX, EDGE_WEIGHT = 1, 0.25
-"""Pixels this near to the outline count less: some are background. They place an object that has only one colour."""
+EDGE_PX = 2
 LEAST_WEIGHT = 0.01
 
 
@@ -53,12 +52,11 @@ class Template:
         """object_HW: known pixels, not none. moved_HW: their difference from other frames without own motion. Pixels
         that differ most count most: a piece of the background that was taken for a part of the object counts little."""
         there_HW = grown(object_HW, EDGE_PX) & hole.known_HW
-        sure_HW = shrunk(object_HW, EDGE_PX)
         box = box_around(there_HW)
         assert box is not None
         rows, columns = slice(box[1], box[3]), slice(box[0], box[2])
         most = max(1.0, float(np.percentile(moved_HW[object_HW], 90)))
-        weight_HW = np.clip((moved_HW / most) ** 2, LEAST_WEIGHT, 1) * np.where(sure_HW, 1, EDGE_WEIGHT) * there_HW
+        weight_HW = np.clip((moved_HW / most) ** 2, LEAST_WEIGHT, 1) * there_HW
         top, left = (each.start for each in hole.part)
         part = (slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
         return cls(part, hole.true_HWC[rows, columns], weight_HW[rows, columns].astype(np.float32))
