@@ -12,7 +12,7 @@ from kinema.propagation.frame import Origin
 from kinema.propagation.hole import around
 from kinema.propagation.moving import MovingObject
 from kinema.propagation.sources import chained_homographies
-from kinema.propagation.track import Template, extrapolated, followed, interpolated
+from kinema.propagation.track import ObjectTemplate, extrapolated, followed, interpolated
 
 SPEED = (5.0, 1.0)
 
@@ -110,7 +110,7 @@ def test_a_template_is_followed_through_frames_that_hide_it():
     linked = [(views[k], to_33) for k, to_33 in chained_homographies(views, 2).items()]
     hole = around(views[2], objects[2], 12)
     moved = np.full(hole.mask_HW.shape, 40, np.float32)
-    found = followed(Template.of(hole, hole.mask_HW, moved), 2, linked, {})
+    found = followed(ObjectTemplate.of(hole, hole.mask_HW, moved), 2, linked, {})
     assert set(found) == {0, 1, 2, 3, 7, 8, 9}
     for index, place in found.items():
         assert np.abs(place - np.array(SPEED) * (index - 2)).max() < 0.5, index

@@ -102,7 +102,7 @@ def _filled(
 
 
 @dataclass(frozen=True)
-class Propagated:
+class PropagatedHole:
     """hole: with the background alone as known surroundings, if there is a layer. picture_HWC: float32, of the part.
     seen_HW: where any source frame shows it. trust_HW: its weight against a smooth fill, float32 in [0, 1]. misfit: see
     FilledFrame. fine: the fraction of source frames that required a finer alignment. layer: an object before it."""
@@ -194,7 +194,7 @@ class SceneFill:
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
         return FilledFrame(out_HWC, origin_HW, mean, *((refused / total, slow / total) if total else (0.0, 0.0)))
 
-    def propagated(self, views: list[View], at: int, hole: Hole, largest: bool) -> Propagated:
+    def propagated(self, views: list[View], at: int, hole: Hole, largest: bool) -> PropagatedHole:
         """What other frames show in a hole. largest: of the holes of the frame; behind it, an object that moves by
         itself is followed."""
         now = views[at]
@@ -211,14 +211,14 @@ class SceneFill:
             fine = max(fine, more)
         if blended is None:
             nothing_HW = np.zeros(hole.mask_HW.shape, bool)
-            return Propagated(hole, hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, fine, layer)
+            return PropagatedHole(hole, hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, fine, layer)
         trust_HW = confidence(hole, blended.error_HW, blended.seen_HW)
         picture_HWC, rim_HW = blended.picture_HWC, hole.rim_HW & blended.seen_HW
         misfit = misfit_of(hole, picture_HWC, blended.seen_HW)
         if rim_HW.any():
             off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
             picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
-        return Propagated(hole, picture_HWC, blended.seen_HW, trust_HW, misfit, fine, layer)
+        return PropagatedHole(hole, picture_HWC, blended.seen_HW, trust_HW, misfit, fine, layer)
 
     def blended(
         self, now: View, hole: Hole, linked: Sequence[Linked], last: Linked | None

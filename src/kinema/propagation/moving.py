@@ -23,7 +23,7 @@ from .frame import Origin
 from .hole import Hole, around
 from .membrane import difference
 from .sources import Linked, showing
-from .track import Template, extrapolated, followed, interpolated
+from .track import ObjectTemplate, extrapolated, followed, interpolated
 
 STIRRED = 0.02
 """Fraction of a rim or a hole in which the source frames disagree: something may move behind the hole."""
@@ -136,7 +136,7 @@ class MovingObject:
             if seen_HW is not None and here_HW.any():
                 seen_HW &= grown(here_HW, GUARD_PX)
             if seen_HW is not None and seen_HW.any():
-                template = Template.of(wide, seen_HW, behind.moved_HW)
+                template = ObjectTemplate.of(wide, seen_HW, behind.moved_HW)
                 self.motion |= followed(template, now.index, linked, self.motion)
                 self.motion = interpolated(self.motion, [now.index, *(source.index for source, _ in linked)])
             if now.index not in self.motion or len(self.motion) < 2:

@@ -39,7 +39,7 @@ LEAST_WEIGHT = 0.01
 
 
 @dataclass(frozen=True)
-class Template:
+class ObjectTemplate:
     """An object's known pixels. part: rows and columns of the frame. colors_HWC: float32. weight_HW: float32, 0 where
     it is not."""
 
@@ -48,7 +48,7 @@ class Template:
     weight_HW: np.ndarray
 
     @classmethod
-    def of(cls, hole: Hole, object_HW: np.ndarray, moved_HW: np.ndarray) -> Template:
+    def of(cls, hole: Hole, object_HW: np.ndarray, moved_HW: np.ndarray) -> ObjectTemplate:
         """object_HW: known pixels, not none. moved_HW: their difference from other frames without own motion. Pixels
         that differ most count most: a piece of the background that was taken for a part of the object counts little."""
         there_HW = grown(object_HW, EDGE_PX) & hole.known_HW
@@ -63,7 +63,7 @@ class Template:
 
 
 def followed(
-    template: Template, now: int, linked: Sequence[Linked], guess: Mapping[int, np.ndarray]
+    template: ObjectTemplate, now: int, linked: Sequence[Linked], guess: Mapping[int, np.ndarray]
 ) -> dict[int, np.ndarray]:
     """The template's displacement, float64 (2,), by index, in the frames in which it is found, the present one
     included. linked: frames with the homographies to them. guess: displacements that were found before."""
@@ -107,7 +107,7 @@ def extrapolated(found: Mapping[int, np.ndarray], index: int) -> np.ndarray | No
 
 
 def _matched(
-    template: Template, view: View, camera_33: np.ndarray, middle: np.ndarray, reach_px: float
+    template: ObjectTemplate, view: View, camera_33: np.ndarray, middle: np.ndarray, reach_px: float
 ) -> tuple[np.ndarray | None, bool]:
     """(displacement, whether the template fits there); None if too little of it is visible. Two searches: on every
     n-th pixel, then on all."""
@@ -137,7 +137,13 @@ def _vertex(values: np.ndarray, k: int) -> float:
 
 
 def _costs(
-    template: Template, view: View, camera_33: np.ndarray, at: np.ndarray, step: int, reach: int, shown: float = SHOWN
+    template: ObjectTemplate,
+    view: View,
+    camera_33: np.ndarray,
+    at: np.ndarray,
+    step: int,
+    reach: int,
+    shown: float = SHOWN,
 ) -> np.ndarray:
     """Weighted mean square difference, of 255 squared, for each displacement at + step * (x, y) with x and y from
     -reach to reach, (Y, X); infinite where less than a fraction of the template is shown."""
