@@ -10,7 +10,6 @@ from kinema.core.events import Progress
 from kinema.media.read import read_chunks
 from kinema.propagation.fill import SceneFill, fill
 from kinema.propagation.frame import Origin
-from kinema.propagation.moving import MovingObject
 from kinema.propagation.steady import PreviousFrame
 
 
@@ -129,10 +128,9 @@ def test_strokes_over_a_static_camera_are_not_below_telea_and_held(scale, patch)
     assert np.abs(np.diff(frames.astype(int), axis=0)).max() <= 1
 
 
-def test_what_moves_behind_and_is_not_followed_is_refused(monkeypatch):
+def test_what_moves_behind_is_refused():
     """A ball passes behind the hole, which it covers whole on one frame: the background is not shown in its place where
     the rim tells of it, and what comes out is about as near to the truth as frame by frame."""
-    monkeypatch.setattr(MovingObject, "layer", lambda *_: None)
     calm = (128 + 0.3 * (picture(96, 128) - 128.0)).astype(np.uint8)
     clip = np.repeat(calm[None], 14, 0)
     for k, frame in enumerate(clip):
@@ -147,9 +145,7 @@ def test_what_moves_behind_and_is_not_followed_is_refused(monkeypatch):
 
 
 def test_a_fill_changes_slowly_where_an_object_passes_behind(monkeypatch):
-    """The camera is still, the object is not followed: a fill that follows the previous frame changes less than one
-    made anew for each frame."""
-    monkeypatch.setattr(MovingObject, "layer", lambda *_: None)
+    """The camera is still: a fill that follows the previous frame changes less than one made anew for each frame."""
     clip = np.repeat(picture(96, 128)[None], 12, 0)
     for k, frame in enumerate(clip):
         cv2.circle(frame, (8 + 10 * k, 66), 16, (20, 20, 240), -1)

@@ -64,19 +64,19 @@ def candidate(hole: Hole, target: View, source: View, guess_33: np.ndarray, flow
     """The best of three alignments: the chained homographies, a homography estimated between the two frames, and that
     with a residual flow. None if the source shows no pixel of the hole. guess_33: homography from target to source."""
     to_33 = _static(hole, guess_33)
-    best = warped(hole, source, projected(hole.grid_HW2, to_33))
+    best = _warped(hole, source, projected(hole.grid_HW2, to_33))
     fine = best.misfit >= FINE
     if best.misfit >= FINE and (direct_33 := homography(target, source, guess_33)) is not None:
-        made = warped(hole, source, projected(hole.grid_HW2, direct_33))
+        made = _warped(hole, source, projected(hole.grid_HW2, direct_33))
         if made.misfit < BETTER * best.misfit:
             best, to_33 = made, direct_33
     if best.misfit >= FINE:
         most_px = OWN_PX + OWN_SPEED * abs(source.index - target.index)
         more_HW2 = flow.around(hole.true_HWC, best.colors_HWC, best.seen_HW & hole.known_HW, most_px)
-        made = warped(hole, source, projected(hole.grid_HW2 + more_HW2, to_33))
+        made = _warped(hole, source, projected(hole.grid_HW2 + more_HW2, to_33))
         if made.misfit < BETTER * best.misfit:
             best = made
-    return replace(judged(hole, best), fine=fine) if (best.seen_HW & hole.mask_HW).any() else None
+    return replace(_judged(hole, best), fine=fine) if (best.seen_HW & hole.mask_HW).any() else None
 
 
 def _static(hole: Hole, to_33: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ def visible(source: View, place_HW2: np.ndarray) -> np.ndarray:
     return cv2.remap(source.free_HW, place_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) == 255
 
 
-def warped(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:
+def _warped(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:
     """A candidate whose maps of misfits are still empty."""
     colors_HWC, seen_HW = sampled(source, place_HW2), visible(source, place_HW2)
     rim_HW = seen_HW & hole.rim_HW
@@ -118,7 +118,7 @@ def warped(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:
     return Candidate(source, source.index, place_HW2, colors_HWC, seen_HW, nothing_HW, nothing_HW, misfit, light)
 
 
-def judged(hole: Hole, made: Candidate) -> Candidate:
+def _judged(hole: Hole, made: Candidate) -> Candidate:
     """The candidate with its maps of misfits."""
     rim_HW = made.seen_HW & hole.rim_HW
     if not rim_HW.any():

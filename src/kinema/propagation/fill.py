@@ -6,15 +6,15 @@ Legend: H W pixels, C channels.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..core.events import OnEvent, Progress, ignore
 from ..media.cut import is_cut
-from .blend import Fused, fused
+from .blend import fused
 from .camera import View, step, view
 from .candidate import Candidate, candidate
 from .flow import DenseFlow
@@ -22,9 +22,8 @@ from .frame import FilledFrame, Origin
 from .hole import Hole, holes
 from .keyframe import PatchedKeyframe, with_patches
 from .membrane import membrane, smooth
-from .moving import Layer, MovingObject
 from .patch import Patching, surface
-from .sources import Keyframes, Linked, chained_homographies, showing
+from .sources import Keyframes, Linked, chained_homographies, selected
 from .steady import NEVER, PreviousFrame
 from .trust import confidence, misfit_of
 
@@ -101,21 +100,6 @@ def _filled(
     yield from ready(0)
 
 
-@dataclass(frozen=True)
-class PropagatedHole:
-    """hole: with the background alone as known surroundings, if there is a layer. picture_HWC: float32, of the part.
-    seen_HW: where any source frame shows it. trust_HW: its weight against a smooth fill, float32 in [0, 1]. misfit: see
-    FilledFrame. fine: the fraction of source frames that required a finer alignment. layer: an object before it."""
-
-    hole: Hole
-    picture_HWC: np.ndarray
-    seen_HW: np.ndarray
-    trust_HW: np.ndarray
-    misfit: float
-    fine: float
-    layer: Layer | None
-
-
 class SceneFill:
     """Fills the frames of one scene in order. pool: threads that align source frames; None uses the calling one."""
 
@@ -126,7 +110,6 @@ class SceneFill:
     def forget(self) -> None:
         """Begin a new scene."""
         self.patches, self.previous, self.keyframes = PatchedKeyframe(), PreviousFrame(), Keyframes()
-        self.moving = MovingObject()
         self.last: View | None = None
 
     def leave(self, view: View, to_33: np.ndarray | None) -> None:
@@ -139,23 +122,17 @@ class SceneFill:
         if at:
             for each in (self.patches, self.previous, self.keyframes):
                 each.advance(now.step_33)
-            self.moving.advance(now.index, now.step_33)
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
         weights = [np.full(now.mask_HW.shape, NEVER, np.float32) for _ in range(2)]
         misfits, refused, slow, new_HW = [], 0, 0.0, np.zeros(now.mask_HW.shape, bool)
-        areas = holes(now)
-        largest = max(areas, key=lambda hole: int(hole.mask_HW.sum()), default=None)
-        layer: Layer | None = None
-        for whole in areas:
-            found = self.propagated(views, at, whole, whole is largest)
-            hole, made_HWC, seen_HW, trust_HW = found.hole, found.picture_HWC, found.seen_HW, found.trust_HW
-            layer = found.layer or layer
-            slow += found.fine * float(hole.mask_HW.sum())
+        for hole in holes(now):
+            made_HWC, seen_HW, trust_HW, misfit, fine = self.propagated(views, at, hole)
+            slow += fine * float(hole.mask_HW.sum())
             trust_HW = np.where(seen_HW, self.previous.followed(hole, trust_HW, 0), 0).astype(np.float32)
             kept_HW = hole.mask_HW & (trust_HW >= 0.5)
             moving_HW = seen_HW & hole.mask_HW & ~kept_HW
             refused += int(moving_HW.sum())
-            misfits.append((found.misfit, int(kept_HW.sum())))
+            misfits.append((misfit, int(kept_HW.sum())))
             weights[0][hole.part][hole.mask_HW] = trust_HW[hole.mask_HW]
             rest_HW = hole.mask_HW & (trust_HW < 1)
             known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
@@ -182,59 +159,38 @@ class SceneFill:
         if self.patch and new_HW.any():
             known_HW = ((origin_HW != Origin.UNFILLED) & ~new_HW) | ~now.mask_HW
             out_HWC = with_patches(out_HWC, new_HW, known_HW, self.patch)
-        made_HW = origin_HW > Origin.PROPAGATED
-        hidden_HW = made_HW if layer is None else made_HW | (layer.within(now.mask_HW.shape) & ~now.mask_HW)
-        self.last = replace(now, frame_HWC=out_HWC, mask_HW=hidden_HW, free_HW=None)
+        self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
         self.previous.keep(replace(self.last, mask_HW=now.mask_HW), weights)
         if new_HW.any():
             self.patches.keep(self.last, origin_HW == Origin.PATCHED)
-        if layer is not None:
-            out_HWC, origin_HW = layer.over(out_HWC, origin_HW, now.mask_HW)
         total, pixels = int(now.mask_HW.sum()), sum(count for _, count in misfits)
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
         return FilledFrame(out_HWC, origin_HW, mean, *((refused / total, slow / total) if total else (0.0, 0.0)))
 
-    def propagated(self, views: list[View], at: int, hole: Hole, largest: bool) -> PropagatedHole:
-        """What other frames show in a hole. largest: of the holes of the frame; behind it, an object that moves by
-        itself is followed."""
+    def propagated(
+        self, views: list[View], at: int, hole: Hole
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
+        """(float32 picture of the part, where any source frame shows it, bool, its weight against a smooth fill,
+        float32 in [0, 1], misfit, the fraction of source frames that required a finer alignment)."""
         now = views[at]
-        linked = [(views[k], to_33) for k, to_33 in chained_homographies(views, at).items()]
-        linked += self.keyframes.linked
-        last = None
+        sources = list(selected(views, at, hole, self.keyframes.linked))
         if at and self.last is not None and now.step_33 is not None:
-            last = (self.last, np.linalg.inv(now.step_33))
-        blended, fine = self.blended(now, hole, linked, last)
-        layer = self.moving.layer(now, linked, hole, blended, self.flow) if largest else None
-        if layer is not None:
-            hole = layer.behind(hole)
-            blended, more = self.blended(now, hole, self.moving.masked(linked), last)
-            fine = max(fine, more)
-        if blended is None:
+            sources.append((self.last, np.linalg.inv(now.step_33)))
+
+        def aligned(linked: Linked) -> Candidate | None:
+            return candidate(hole, now, *linked, self.flow)
+
+        made = list(map(aligned, sources) if self.pool is None else self.pool.map(aligned, sources))
+        memory = made.pop() if sources and sources[-1][0] is self.last else None
+        found = [each for each in made if each is not None]
+        if not found:
             nothing_HW = np.zeros(hole.mask_HW.shape, bool)
-            return PropagatedHole(hole, hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, fine, layer)
+            return hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, 0.0
+        blended = fused(hole, found, now.index, self.flow, memory)
         trust_HW = confidence(hole, blended.error_HW, blended.seen_HW)
         picture_HWC, rim_HW = blended.picture_HWC, hole.rim_HW & blended.seen_HW
         misfit = misfit_of(hole, picture_HWC, blended.seen_HW)
         if rim_HW.any():
             off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
             picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
-        return PropagatedHole(hole, picture_HWC, blended.seen_HW, trust_HW, misfit, fine, layer)
-
-    def blended(
-        self, now: View, hole: Hole, linked: Sequence[Linked], last: Linked | None
-    ) -> tuple[Fused | None, float]:
-        """(the blend of some of the source frames, None if none shows the hole, the fraction of them that required a
-        finer alignment). last: the previous filled frame."""
-        sources = showing(linked, now.index, hole)
-        if last is not None:
-            sources.append(last)
-
-        def aligned(each: Linked) -> Candidate | None:
-            return candidate(hole, now, *each, self.flow)
-
-        made = list(map(aligned, sources) if self.pool is None else self.pool.map(aligned, sources))
-        memory = made.pop() if last is not None else None
-        found = [each for each in made if each is not None]
-        if not found:
-            return None, 0.0
-        return fused(hole, found, now.index, self.flow, memory), sum(each.fine for each in found) / len(found)
+        return picture_HWC, blended.seen_HW, trust_HW, misfit, sum(each.fine for each in found) / len(found)

@@ -44,17 +44,11 @@ def holes(view: View) -> list[Hole]:
 
 
 def _hole(view: View, mask_HW: np.ndarray) -> Hole:
-    box = box_around(mask_HW)
-    assert box is not None
-    return around(view, mask_HW, int(np.clip(MARGIN * max(box[2] - box[0], box[3] - box[1]), *MARGIN_PX)))
-
-
-def around(view: View, mask_HW: np.ndarray, margin: int) -> Hole:
-    """One hole of a frame with a margin, in px, on each side. mask_HW: of the frame, not empty."""
     height, width = mask_HW.shape
     box = box_around(mask_HW)
     assert box is not None
     left, top, right, bottom = box
+    margin = int(np.clip(MARGIN * max(right - left, bottom - top), *MARGIN_PX))
     left, top, right, bottom = max(0, left - margin), max(0, top - margin), right + margin, bottom + margin
     part = (slice(top, min(height, bottom)), slice(left, min(width, right)))
     known_HW = ~view.mask_HW[part]

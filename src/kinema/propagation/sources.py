@@ -43,22 +43,16 @@ def chained_homographies(views: Sequence[View], at: int) -> dict[int, np.ndarray
 
 def selected(views: Sequence[View], at: int, hole: Hole, earlier: Sequence[Linked] = ()) -> list[Linked]:
     """Views that together show each pixel of the hole WANTED times, if possible, with the homographies to them.
-    earlier: keyframes from before views[0]."""
-    linked = ((views[k], to_33) for k, to_33 in chained_homographies(views, at).items())
-    return showing([*linked, *earlier], views[at].index, hole)
-
-
-def showing(linked: Sequence[Linked], at: int, hole: Hole, far: float = FAR) -> list[Linked]:
-    """Those of the views that together show each pixel of the hole WANTED times, if possible. Greedy: each time the
-    view that adds most, near ones before far ones. at: index of the hole's frame. far: the distance, in frames, at
-    which a view counts half."""
-    linked = sorted(linked, key=lambda each: abs(each[0].index - at))
+    Greedy: each time the view that adds most, near ones before far ones. earlier: keyframes from before views[0]."""
+    homographies = chained_homographies(views, at)
+    linked = [*((views[k], to_33) for k, to_33 in homographies.items()), *earlier]
+    linked.sort(key=lambda each: abs(each[0].index - views[at].index))
     open_HW = hole.mask_HW[::STEP, ::STEP]
     if not open_HW.any():
         open_HW = np.ones_like(open_HW)
     small_HW2 = np.ascontiguousarray(hole.grid_HW2[::STEP, ::STEP])
     sees = np.array([visible(source, projected(small_HW2, to_33))[open_HW] for source, to_33 in linked])
-    near = np.array([1 / (1 + abs(source.index - at) / far) for source, _ in linked])
+    near = np.array([1 / (1 + abs(source.index - views[at].index) / FAR) for source, _ in linked])
     count = np.zeros(int(open_HW.sum()))
     found: list[Linked] = []
     while linked and len(found) < MOST:
