@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kinema.channel.config import ChannelConfig, read, secret, write_template
+from kinema.channel.config import ChannelConfig, read, write_template
 from kinema.channel.day import DayPart, part_at, upcoming
 from kinema.channel.making.producer import check
 from kinema.channel.running import schedule
+from kinema.core.environ import secret
 from kinema.core.errors import RequestError
 
 
@@ -100,10 +101,10 @@ def test_what_could_never_work_is_refused_before_the_start(tmp_path, text, told)
 
 
 def test_secrets_come_from_the_environment():
-    assert secret("K", {"K": " s "}) == "s"
-    assert secret(None, {}) == ""
+    assert secret("K", environ={"K": " s "}) == "s"
+    assert secret(None, environ={}) == ""
     with pytest.raises(RequestError, match="The environment variable K"):
-        secret("K", {})
+        secret("K", environ={})
 
 
 DAY = (

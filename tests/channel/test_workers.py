@@ -13,9 +13,9 @@ from episode_of import plan
 from postgres_server import Server
 from running_channel import Process, channel_file, config_of, ended, lines, producer, wait_for
 
-from kinema.channel.config import database_address
 from kinema.channel.library import Library
 from kinema.channel.making.ledger import Ledger
+from kinema.core.environ import database_address
 from kinema.core.errors import KinemaError, RequestError
 from kinema.jobs.store import JobStore
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..core.conditions import Value
+from ..core.environ import check_database_url
 from ..core.errors import RequestError
 from ..core.outside import parse_toml, read_bytes
 from ..core.renamed import making_fields
@@ -301,37 +300,3 @@ def write_template(path: str | os.PathLike[str]) -> Path:
 def template() -> str:
     """The text of the commented channel file."""
     return files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-
-
-def secret(name: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The value of an environment variable; empty if `name` is None. RequestError if it is not set."""
-    if name is None:
-        return ""
-    value = environ.get(name, "").strip()
-    if not value:
-        raise RequestError(
-            f"The environment variable {name}, named in the channel file, is not set.", field="key_env", value=name
-        )
-    return value
-
-
-def check_database_url(url: str) -> None:
-    """Raise ValueError unless `url` is a postgresql address without a password."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
-        raise ValueError("must be `sqlite` or an address such as postgresql://user@host:5432/name")
-    if parts.password:
-        raise ValueError("contains a password; remove it and name the variable that holds it in password_env")
-
-
-def database_address(url: str, password_env: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The address of a PostgreSQL database, with its password. RequestError: an illegal address, or no password."""
-    try:
-        check_database_url(url)
-    except ValueError as error:
-        raise RequestError(f"The database address {error}.", field="database") from None  # it may contain a password
-    if password_env is None:
-        return url
-    parts, password = urlsplit(url), quote(secret(password_env, environ), safe="")
-    user, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}:{password}@{host}" if at else f":{password}@{host}").geturl()

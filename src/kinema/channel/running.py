@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.child_process import ChildProcess
+from ..core.environ import secret
 from ..core.errors import KinemaError
-from .config import ChannelConfig, secret
+from .config import ChannelConfig
 from .conform import Encoding
 from .day import MINUTES, time_text
 

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.environ import secret
 from ..core.errors import KinemaError, RequestError
 from ..core.home import home
 from ..core.outside import read_json
@@ -91,9 +92,7 @@ def again(server: JobsServer, *, by_name: bool) -> JobsServer | None:
 
 def required(server: str | None, token_env: str | None = None) -> JobsServer:
     """The server of a command that works only with one. RequestError, NoServer."""
-    token = None
-    if token_env is not None and not (token := os.environ.get(token_env)):
-        raise RequestError(f"--token-env {token_env}: the variable is not set.", field="token_env", value=token_env)
+    token = secret(token_env, "token_env") or None
     if server not in (None, AUTO):
         if server == OFF:
             raise RequestError("--server off.", field="server", value=OFF, legal=f"{AUTO}, or an address")

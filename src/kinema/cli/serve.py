@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Annotated
 
 import typer
 
-from ..core.errors import RequestError
+from ..core.environ import database_address, secret
 from .exits import guarded
 from .options import PasswordEnv, option
 from .say import log_to_stderr, say_aside
@@ -62,11 +61,11 @@ def serve(
     from ..server.settings import ServerSettings
 
     log_to_stderr(logging.INFO)
-    token = secret(token_env, "token_env")
+    token = secret(token_env, "token_env") or None
     settings = ServerSettings(
         token=token, names=tuple(names or ()), models=tuple(models or ()), device=device or None, workers=workers
     )
-    where = Serving(host, port, with_password(database, secret(password_env, "password_env")), tuple(warm or ()))
+    where = Serving(host, port, database_address(database, password_env), tuple(warm or ()))
     run(where, settings, _announce)
 
 
@@ -77,27 +76,3 @@ def _announce(url: str) -> None:
         say_aside(
             "Open this page in a browser. Other commands in another terminal use this server too. Ctrl-C ends it."
         )
-
-
-def secret(variable: str | None, field: str) -> str | None:
-    """The value of an environment variable. RequestError if it is not set."""
-    if variable is None:
-        return None
-    value = os.environ.get(variable, "").strip()
-    if not value:
-        raise RequestError(f"The environment variable {variable} is not set.", field=field, value=variable)
-    return value
-
-
-def with_password(database: str | None, password: str | None) -> str | None:
-    """The URL of a database with its password."""
-    if database is None or password is None:
-        return database
-    from urllib.parse import quote, urlsplit
-
-    parts = urlsplit(database)
-    user, at, rest = parts.netloc.rpartition("@")
-    if not at or ":" in user:
-        raise RequestError("The password requires a URL with a user and no password.", field="database",
-                           legal="postgresql://user@host:5432/name")  # fmt: skip
-    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{rest}").geturl()

@@ -54,12 +54,11 @@ def worker(
 ) -> None:  # fmt: skip
     """Run the jobs of a database until Ctrl-C, with any number of workers on any machines: the clips that `kinema
     serve` and others submit, and the shots of all channels."""
-    from ..channel.config import database_address
+    from ..core.environ import database_address
     from ..jobs.store import JobStore
     from ..jobs.supervise import Workers
 
-    shared = database is not None and not database.startswith("sqlite:")
-    url = database_address(database, password_env) if database is not None and shared else database
+    url = database_address(database, password_env)
     log_to_stderr(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

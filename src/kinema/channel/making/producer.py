@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ...core.child_process import CANNOT
+from ...core.environ import database_address, secret
 from ...core.errors import KinemaError, ModelError, RequestError
 from ...jobs.kinds import Kinds
 from ...jobs.store import JobStore
-from ..config import ChannelConfig, database_address, read, secret
+from ..config import ChannelConfig, read
 from ..library import Library
 from ..lock import ChannelLock
 from ..state_file import write_state
@@ -56,6 +57,7 @@ def database_of(config: ChannelConfig) -> tuple[str, Path | None]:
     if config.database.is_sqlite:
         return f"sqlite:///{config.root / 'state' / 'jobs.sqlite'}", config.root / "work"
     url = database_address(config.database.url, config.database.password_env)
+    assert url is not None  # its address was one
     return url, None if config.database.files == "database" else Path(config.database.files)
 
 

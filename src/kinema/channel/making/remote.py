@@ -21,12 +21,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...core.conditions import Continue
+from ...core.environ import secret
 from ...core.errors import KinemaError, RequestError
 from ...core.outside import for_terminal, of_kind
 from ...http.client import Unreachable
 from ...http.jobs_client import JobsServer, NoSuchJobThere, NotNow
 from ...jobs.job import ENDED, STATES
-from ..config import secret
 from ..writing.breaker import Breaker
 from .fetching import MAX_BYTES, accept, attempt
 from .job import KNOWN_FRAMES, ClipTimeout, ShotOrder, Unavailable

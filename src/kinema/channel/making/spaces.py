@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ...core.environ import secret
 from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.extras import install_command
 from ...core.outside import MAX_DEPTH, bounded, for_terminal
 from ...http.client import Bounds, bounds_auth, download, send_request
-from ..config import SPACE, secret
+from ..config import SPACE
 from ..writing.breaker import Breaker
 from .fetching import MAX_BYTES, accept, attempt
 from .job import ClipTimeout, ShotOrder, Unavailable
