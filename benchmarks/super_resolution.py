@@ -5,7 +5,7 @@
 true: held-out Toyland clips rendered at 64x64, upscaled four times; PSNR in dB to the same scenes rendered at 256x256.
 generated: one clip per caption (seeds 0, 1, ...; nothing picked), profile `balanced`; the probes' answers for the
 object and its colour. For both: sharpness, the gradient energy as a share of the rendered scenes', and flicker, in gray
-levels (evaluation/steadiness.py; sharper frames have more, the renders themselves the most). Also prints processor
+levels (evaluation/steadiness.py), next to that of the renders. Also prints processor
 seconds per clip of 17 frames, and writes DIR/sheet.png (left by Lanczos, right by the network). Generated clips are
 kept in DIR/clips for the next run.
 """
