@@ -5,8 +5,9 @@
 true: held-out Toyland clips rendered at 64x64, upscaled four times; PSNR in dB to the same scenes rendered at 256x256.
 generated: one clip per caption (seeds 0, 1, ...; nothing picked), profile `balanced`; the probes' answers for the
 object and its colour. For both: sharpness, the gradient energy as a share of the rendered scenes', and flicker, in gray
-levels (evaluation/steadiness.py). Also prints seconds per clip of 17 frames, and writes DIR/sheet.png (left by Lanczos,
-right by the network).
+levels (evaluation/steadiness.py), next to that of the renders. Also prints processor
+seconds per clip of 17 frames, and writes DIR/sheet.png (left by Lanczos, right by the network). Generated clips are
+kept in DIR/clips for the next run.
 """
 
 from __future__ import annotations
@@ -51,6 +52,13 @@ def rendered(scene: Scene, side: int) -> np.ndarray:
     return render([scene], num_frames=FRAMES, height=side, width=side).frames_BFHWC[0].numpy()
 
 
+def generated(file: Path, caption: str, seed: int) -> np.ndarray:
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, kinema.generate(caption, seed=seed, profile="balanced", progress=False).frames())
+    return np.load(file)
+
+
 def edges(frames_FHWC: np.ndarray) -> float:
     return sharpness(torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 255)
 
@@ -62,14 +70,14 @@ def main() -> None:
     parser.add_argument("--flicker", type=int, default=8, help="clips of which flicker is measured")
     parser.add_argument("--out", type=Path, default=Path("runs/super_resolution"))
     args = parser.parse_args()
-    engine, probes = kinema.load("kinema-mini-wan"), load_probes()
+    probes = load_probes()
     ways = {"lanczos": upscaler("lanczos", None), "network": upscaler("network", args.network)}
     found: dict[str, list[dict[str, float]]] = {}
     rows = []
     singles = (scene for n in range(8 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1)
     for number, scene in zip(range(args.count), singles, strict=False):
         caption, large = describe(scene, 0), rendered(scene, SCALE * SIDE)
-        made = engine.generate(caption, seed=number, profile="balanced").frames()
+        made = generated(args.out / "clips" / f"{number:03d}.npy", caption, number)
         shown = []
         for source, clip in (("true", rendered(scene, SIDE)), ("generated", made)):
             for way, upscale in ways.items():
@@ -86,6 +94,8 @@ def main() -> None:
                 if number < args.flicker:
                     one["flicker"] = flicker(upscaled, np.ones(upscaled.shape[:3], bool))
                 found.setdefault(f"{source}, {way}", []).append(one)
+        if number < args.flicker:
+            found.setdefault("rendered", []).append({"flicker": flicker(large, np.ones(large.shape[:3], bool))})
         rows.append((f"{caption} (left Lanczos, right network)", shown))
     for name, values in found.items():
         means = {key: round(float(np.mean([one[key] for one in values if key in one])), 2) for key in values[0]}

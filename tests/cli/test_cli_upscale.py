@@ -144,6 +144,14 @@ def test_by_the_network(clip, shipped, tmp_path):
         assert wrong.exit_code and text in wrong.output.replace("\n", " "), wrong.output
 
 
+def test_the_network_is_the_default_for_the_miniature_at_its_own_size(tmp_path):
+    made = {"kinema": kinema.__version__, "plan": kinema.plan("a red ball").model_dump(mode="json")}
+    for side, scale, way in ((64, 4, "network"), (64, 5, "lanczos"), (128, 2, "lanczos")):
+        path = tmp_path / f"{side}.mp4"
+        write([Chunk(np.zeros((2, side, side, 3), np.uint8), 0, 8.0)], path, manifest=made)
+        assert default_method(path, scale)[0] == way
+
+
 def test_the_network_within_a_request(shipped, tmp_path):
     """The clip of a request, upscaled from its frames; the manifest has the network's hash, and the rerun is equal."""
     out, again = tmp_path / "out.webp", tmp_path / "again.webp"

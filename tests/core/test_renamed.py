@@ -66,7 +66,7 @@ def test_steps_that_cannot_be_are_refused(wrong):
 
 def test_short_forms_are_the_long_ones():
     long = {
-        4: Upscale(by="lanczos", scale=4), "2.5": Upscale(by="lanczos", scale=2.5),
+        4: Upscale(by="auto", scale=4), "2.5": Upscale(by="auto", scale=2.5),
         "nearest:4": Upscale(by="nearest", scale=4),
         "bicubic": Upscale(by="bicubic"), "xl": Upscale(by="xl"), "C:/models/a": Upscale(by="C:/models/a"),
     }  # fmt: skip

@@ -28,7 +28,7 @@ WORDS = {"prompt": "a red ball in a meadow", "seed": 5}
 MODEL = "kinema-mini-zeroscope"
 SOURCE = {"kind": "source", "video": "clip.mp4"}
 NOW = {
-    "pixel": Request(**WORDS, frames=5, steps=2, upscale=2),
+    "pixel": Request(**WORDS, frames=5, steps=2, upscale="lanczos:2"),
     "second-zeroscope-then-pixel": Request(
         **WORDS, model=MODEL, frames=4, steps=3,
         upscale=[{"by": "xl", "strength": 0.6, "steps": 5, "guidance": 3.0}, 2],

@@ -63,6 +63,25 @@ def test_what_cannot_be_is_refused_with_what_can():
         make_plan(Request(**SMALL, upscale={**AGAIN, "strength": 1.5}))
 
 
+@pytest.mark.parametrize(
+    ("model", "upscale", "steps"),
+    [
+        ("kinema-mini-wan", 4, [("network", 4)]),
+        ("kinema-mini-wan", 2.5, [("network", 2.5)]),
+        ("kinema-mini-wan", 8, [("lanczos", 8)]),
+        ("kinema-mini-wan", [4, 2], [("network", 4), ("lanczos", 2)]),
+        ("kinema-mini-wan", "lanczos:4", [("lanczos", 4)]),
+        ("kinema-mini-zeroscope", 4, [("lanczos", 4)]),
+        ("kinema-mini-zeroscope", "network", [("network", 4)]),
+        ("wan2.1-t2v-1.3b", 2, [("lanczos", 2)]),
+    ],
+)
+def test_the_default_method_is_that_of_the_model(model, upscale, steps):
+    """The network was trained on the frames of one miniature."""
+    found = make_plan(Request(prompt="a red ball", model=model, upscale=upscale))
+    assert [(step.by, step.scale) for step in found.upscale] == steps
+
+
 def test_the_shipped_partner_works_at_its_own_size(engine):
     """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it includes."""
     found = engine.plan(Request(**SMALL, upscale={"by": "xl", "steps": 2, "strength": 0.5}))

@@ -133,7 +133,8 @@ class UpscaleOptions:
         option(
             "--upscale",
             metavar="K|METHOD:K|MODEL",
-            help="Upscale the clip K times (by lanczos, or nearest:K, bicubic:K, network:K), or with a model that adds "
+            help="Upscale the clip K times (auto: by network for the miniature, else by lanczos; "
+            "or METHOD:K with network, lanczos, bicubic, nearest), or with a model that adds "
             "noise and denoises again with the same prompt (xl: the upscaler of the clip's model). Repeatable.",
         ),
     ] = field(default_factory=list)

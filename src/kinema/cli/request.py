@@ -76,17 +76,17 @@ def typed_fields(options: RunOptions) -> dict[str, Any]:
 
 def _upscale(typed: list[str], strength: float | None) -> tuple[Any, ...]:
     """Return the upscale steps of a request. Raises RequestError for a strength that no step takes."""
-    from ..core.upscale import FRAME_METHODS, steps_of
+    from ..core.upscale import AUTO, FRAME_METHODS, steps_of
 
     steps: tuple[Any, ...] = steps_of(typed)
     if strength is None:
         return steps
-    if all(step["by"] in FRAME_METHODS for step in steps):
+    if all(step["by"] in (AUTO, *FRAME_METHODS) for step in steps):
         raise RequestError(
             "--upscale-strength requires an upscale by a model.", field="upscale.strength", value=strength,
             legal="with --upscale xl or --upscale MODEL",
         )  # fmt: skip
-    return tuple(step if step["by"] in FRAME_METHODS else step | {"strength": strength} for step in steps)
+    return tuple(step if step["by"] in (AUTO, *FRAME_METHODS) else step | {"strength": strength} for step in steps)
 
 
 def settings(entries: list[str]) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def upscale(
     if by == "auto" and (asked or options.request_only):
         by = "model"
     elif by == "auto":
-        by, why = default_method(video, scale or SCALE)
+        scale = scale or SCALE
+        by, why = default_method(video, scale)
         if by == "lanczos" and not options.as_json:
             note(f"Upscaled by lanczos: {why}. --by model adds detail.")
     if by == "model":

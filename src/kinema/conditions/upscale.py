@@ -14,7 +14,7 @@ from ..core.errors import RequestError
 from ..core.plan import Plan, PlannedStep, size_after
 from ..core.request import Request
 from ..core.resolve import check_canvas, resolve
-from ..core.upscale import NETWORK, NETWORK_SCALE, PIXEL_METHODS, SCALE, STRENGTH, Upscale
+from ..core.upscale import AUTO, NETWORK, NETWORK_SCALE, PIXEL_METHODS, SCALE, STRENGTH, Upscale
 from . import inputs
 from .in_place import WORDLESS, check_kinds
 
@@ -61,10 +61,13 @@ def pixel_steps(request: Request) -> tuple[PlannedStep, ...]:
     return tuple(planned(step) for step in request.upscale)
 
 
-def planned(step: Upscale) -> PlannedStep:
-    """Plan a step that takes nothing but frames."""
+def planned(step: Upscale, by: str = "lanczos") -> PlannedStep:
+    """Plan a step that takes nothing but frames. by: the method that AUTO stands for, up to the scale it reaches."""
     default = NETWORK_SCALE if step.by == NETWORK else SCALE
-    return PlannedStep(by=step.by, scale=default if step.scale is None else step.scale)
+    scale = default if step.scale is None else step.scale
+    if step.by == AUTO:
+        return PlannedStep(by="lanczos" if scale > NETWORK_SCALE else by, scale=scale)
+    return PlannedStep(by=step.by, scale=scale)
 
 
 def _check(request: Request) -> None:
@@ -79,7 +82,7 @@ def _check(request: Request) -> None:
             value=[step.by for step in request.upscale], legal="one step, or none to keep the size",
         )  # fmt: skip
     for index, step in enumerate(request.upscale):
-        if not step.is_pixels:
+        if step.by not in (AUTO, *PIXEL_METHODS):
             raise RequestError(
                 f"With canvas = upscale, steps only resample, got {step.by}; name the model in `model`.",
                 field=f"upscale.{index}.by", value=step.by, legal=", ".join(PIXEL_METHODS),

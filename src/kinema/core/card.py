@@ -232,7 +232,7 @@ class Card(Value):
     """One model: its names, accepted conditions, legal sizes and published defaults.
 
     `accepts`: features (see `conditions.feature`) that the model supports; `needs`: those it requires.
-    `upscaler`: the model trained to upscale its clips.
+    `upscaler`: the model trained to upscale its clips. `upscale_by`: the default method of an upscale by a scale alone.
     `own_size`: `size` also holds on another image model. `domain`: the narrow domain that the model was trained on (a
     key of conditions/domain.py); empty for general models.
     """
@@ -257,6 +257,7 @@ class Card(Value):
     profiles: dict[Literal["exact", "balanced", "fast"], ProfileRule]
     options: dict[str, Option] = Field(default_factory=dict)
     upscaler: str | None = None
+    upscale_by: Literal["lanczos", "network"] = "lanczos"
     domain: str = ""
     notes: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 from .errors import RenamedWarning
-from .upscale import PIXEL_METHODS, steps_of
+from .upscale import AUTO, PIXEL_METHODS, steps_of
 
 OLD_FIELDS = {"enlarge": "upscale", "second_pass": "upscale"}
 """Old fields of a request, and their new names."""
@@ -39,14 +39,14 @@ def request_fields(fields: dict[str, Any], *, quiet: bool = False) -> dict[str, 
         renamed("enlarge", "upscale = K", quiet)
         times = old["enlarge"]
         none = times is None or (not isinstance(times, bool) and times == 1)
-        by_pixels = [] if none else [{"by": "lanczos", "scale": times}]
+        by_pixels = [] if none else [{"by": AUTO, "scale": times}]
     found["upscale"] = (*by_model, *by_pixels)
     return found
 
 
 def _by_pixels(step: Any) -> bool:
-    by = step.get("by", "lanczos") if isinstance(step, dict) else getattr(step, "by", "")
-    return by in PIXEL_METHODS
+    by = step.get("by", AUTO) if isinstance(step, dict) else getattr(step, "by", "")
+    return by in (AUTO, *PIXEL_METHODS)
 
 
 def _second_pass(old: Any) -> Any:

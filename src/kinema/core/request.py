@@ -42,7 +42,8 @@ class Request(Value):
     `both`: other frames, and the model for what no frame shows. `auto`: `both` for a model that was trained on such
     images, otherwise `propagate`.
     `upscale`: upscale steps of the finished clip, in order (core/upscale.py); with `canvas="upscale"`, steps by pixel
-    methods that the source goes through first. Short forms: 4 for Lanczos, "nearest:4", "xl" or a model's name.
+    methods that the source goes through first. Short forms: 4 (the default method), "nearest:4", "xl" or a model's
+    name.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
     Raises RequestError with the field, the value and the legal values.
     """

@@ -16,10 +16,12 @@ from .conditions import Value
 
 PIXEL_METHODS = ("lanczos", "bicubic", "nearest")
 """Resampling without a model: for photographs, for smooth pictures, for pixel art."""
+AUTO = "auto"
+"""The method of the card of the clip's model (`Card.upscale_by`), as far as it reaches the scale; else Lanczos."""
 NETWORK = "network"
 """The shipped super-resolution network (post/super_resolution)."""
 FRAME_METHODS = (*PIXEL_METHODS, NETWORK)
-"""Methods that take nothing but frames and a scale."""
+"""Methods that take nothing but frames and a scale. In requests, AUTO stands for one of them."""
 NETWORK_SCALE = 4
 """Default and maximum scale of the shipped super-resolution network."""
 PARTNER = "xl"
@@ -35,12 +37,12 @@ _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 
 
 class Upscale(Value):
-    """One upscale step of a request. by: a pixel method, `network`, `xl`, or a model that accepts a source clip. scale:
-    the factor for width and height; defaults to 2 for a pixel method, 4 for `network`, and for a model to the size it
-    was trained on, in the clip's aspect. The other fields are for models: width and height instead of a scale;
-    strength: the share of the noise schedule that is run."""
+    """One upscale step of a request. by: auto, a pixel method, `network`, `xl`, or a model that accepts a source clip.
+    scale: the factor for width and height; defaults to 2 for auto and a pixel method, 4 for `network`, and for a model
+    to the size it was trained on, in the clip's aspect. The other fields are for models: width and height instead of a
+    scale; strength: the share of the noise schedule that is run."""
 
-    by: Annotated[str, Field(min_length=1)] = "lanczos"
+    by: Annotated[str, Field(min_length=1)] = AUTO
     scale: Scale | None = None
     strength: Annotated[float, Field(ge=0.05, le=1)] | None = None
     width: Annotated[int, Field(ge=1, le=16384)] | None = None
@@ -50,12 +52,8 @@ class Upscale(Value):
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
     @property
-    def is_pixels(self) -> bool:
-        return self.by in PIXEL_METHODS
-
-    @property
     def is_model(self) -> bool:
-        return self.by not in FRAME_METHODS
+        return self.by not in (AUTO, *FRAME_METHODS)
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Upscale:
@@ -72,11 +70,11 @@ class Upscale(Value):
 
 
 def parse_step(text: str) -> dict[str, Any]:
-    """Parse a step from its short form: "4" (scale, by Lanczos), "nearest:4", "lanczos", or a model."""
+    """Parse a step from its short form: "4" (scale, by the default method), "nearest:4", "lanczos", or a model."""
     method, colon, times = text.strip().partition(":")
     if _NUMBER.fullmatch(text.strip()):
-        return {"by": "lanczos", "scale": _number(text)}
-    if method in FRAME_METHODS and colon and _NUMBER.fullmatch(times):
+        return {"by": AUTO, "scale": _number(text)}
+    if method in (AUTO, *FRAME_METHODS) and colon and _NUMBER.fullmatch(times):
         return {"by": method, "scale": _number(times)}
     return {"by": text}
 
@@ -103,5 +101,5 @@ def _step(value: Any) -> Any:
     if isinstance(value, str):
         return parse_step(value)
     if isinstance(value, Real) and not isinstance(value, bool):
-        return {"by": "lanczos", "scale": value}
+        return {"by": AUTO, "scale": value}
     return value

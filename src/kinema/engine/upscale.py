@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..conditions import inputs
 from ..conditions.upscale import planned
 from ..core.card import Card
 from ..core.chunk import Chunk
@@ -19,7 +20,7 @@ from ..core.family import Family
 from ..core.plan import Plan, PlannedStep, size_after
 from ..core.registry import family_module
 from ..core.request import Request
-from ..core.upscale import FRAME_METHODS, NETWORK, PARTNER, SCALE, STRENGTH, Upscale
+from ..core.upscale import FRAME_METHODS, NETWORK, NETWORK_SCALE, PARTNER, SCALE, STRENGTH, Upscale
 from ..media.resize import Resample, resize_frames
 from ..post.super_resolution.files import Network, network_file
 from ..weights import store
@@ -47,9 +48,12 @@ def plan_steps(request: Request, first: Plan, card: Card) -> tuple[PlannedStep, 
     found: list[PlannedStep] = []
     for number, step in enumerate(request.upscale):
         size = size_after((first.width, first.height), found)
-        if step.by == NETWORK:
+        if step.is_model:
+            found.append(_by_model(step, number, request, first, size, card))
+            continue
+        found.append(planned(step, card.upscale_by if size == (first.width, first.height) else "lanczos"))
+        if found[-1].by == NETWORK:
             network_file()  # raises WeightsMissing
-        found.append(_by_model(step, number, request, first, size, card) if step.is_model else planned(step))
     return tuple(found)
 
 
@@ -230,15 +234,19 @@ def _fits_one_tile(request: Request) -> bool:
     return found.width >= found.size[0] and found.height >= found.size[1]
 
 
-def default_method(clip: str | Path, scale: float = 2) -> tuple[Literal["model", "lanczos"], str]:
+def default_method(clip: str | Path, scale: float = 2) -> tuple[Literal["model", "network", "lanczos"], str]:
     """The default method to upscale a clip, and the reason.
 
-    "model" (the `upscaler` of the card that generated the clip) if its weights are on this machine and one tile holds
-    the whole result, else "lanczos": a model that processes a clip in tiles, or was trained for other clips, invents
-    content.
+    "network" for a clip at the size at which a model with that method (`Card.upscale_by`) generated it. "model" (the
+    `upscaler` of the card that generated the clip) if its weights are on this machine and one tile holds the whole
+    result. Else "lanczos": a model that processes a clip in tiles, or was trained for other clips, invents content.
     """
     plan = _plan_of(Path(clip))
     card = _card(plan.get("model"))
+    if card is not None and card.upscale_by == NETWORK and scale <= NETWORK_SCALE:
+        given = inputs.info(str(clip))
+        if (given.width, given.height) == (plan.get("width"), plan.get("height")):
+            return NETWORK, f"the network was trained on clips of {card.id}"
     upscaler = None if card is None or card.upscaler is None else _card(card.upscaler)
     if upscaler is None:
         return "lanczos", "no upscale model is known for this clip"

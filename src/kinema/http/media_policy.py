@@ -21,7 +21,7 @@ from ..core.errors import RequestError
 from ..core.outside import exists, for_terminal
 from ..core.registry import find_card
 from ..core.request import Request
-from ..core.upscale import FRAME_METHODS, PARTNER
+from ..core.upscale import AUTO, FRAME_METHODS, PARTNER
 from ..weights import styles
 from ..weights.hub import fetched
 from ..weights.names import is_hub_id
@@ -48,7 +48,9 @@ class MediaPolicy:
         if rule is _media:
             return "sha256:<hex> of an upload, or a data: URI"
         if rule in (_model, _upscaler):
-            return ", ".join(((*FRAME_METHODS, PARTNER) if rule is _upscaler else ()) + tuple(self.legal_models()))
+            return ", ".join(
+                ((AUTO, *FRAME_METHODS, PARTNER) if rule is _upscaler else ()) + tuple(self.legal_models())
+            )
         if rule is _style:
             return ", ".join(style.name for style in styles.named()) or "no styles"
         return "names that this machine knows" if rule is not None else "not available over HTTP"
@@ -101,7 +103,7 @@ def _model(policy: MediaPolicy, value: str) -> bool:
 
 
 def _upscaler(policy: MediaPolicy, value: str) -> bool:
-    return value in (*FRAME_METHODS, PARTNER) or _model(policy, value)
+    return value in (AUTO, *FRAME_METHODS, PARTNER) or _model(policy, value)
 
 
 def _style(_policy: MediaPolicy, value: str) -> bool:

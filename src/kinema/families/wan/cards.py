@@ -100,7 +100,7 @@ MINI = Card(
     variant="vace",
     title="The built-in miniature: Wan-VACE's architecture, tiny, trained on Toyland",
     licence="Apache-2.0",
-    builtin="miniatures/mini_wan", domain="toyland",
+    builtin="miniatures/mini_wan", domain="toyland", upscale_by="network",
     aliases=("mini", "mini-wan"),
     accepts=(
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "trajectory", "control:layout",

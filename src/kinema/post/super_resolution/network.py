@@ -54,7 +54,7 @@ class CompactConfig:
 
 
 MINI = CompactConfig()
-"""kinema-mini-upscale: 133 thousand parameters."""
+"""kinema-mini-upscale: 128 thousand parameters."""
 
 
 class CompactNetwork(nn.Module):

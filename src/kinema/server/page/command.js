@@ -27,7 +27,7 @@ function settings({ model, profile, size, width, height, seconds, frames, fps, s
   add("--guidance", guidance);
   add("--negative", negative);
   for (const step of upscale === undefined || upscale === null ? [] : [upscale].flat()) {
-    add("--upscale", typeof step !== "object" ? step : step.by === "lanczos" ? step.scale : step.scale ? `${step.by}:${step.scale}` : step.by);
+    add("--upscale", typeof step !== "object" ? step : step.by === "auto" ? step.scale : step.scale ? `${step.by}:${step.scale}` : step.by);
   }
   for (const [name, value] of Object.entries(options ?? {})) add("--set", `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   return found;

@@ -103,7 +103,7 @@ export function draftOf(request, names = {}) {
 
 function readUpscale(draft, upscale) {
   const steps = upscale === undefined || upscale === null ? [] : [upscale].flat();
-  const scale = steps[0]?.by === "lanczos" ? steps[0].scale : steps[0];
+  const scale = ["auto", "lanczos"].includes(steps[0]?.by) ? steps[0].scale : steps[0];
   if (steps.length === 1 && [2, 4].includes(scale)) draft.upscale = String(scale);
   else if (steps.length) draft.kept.fields.upscale = upscale;
 }

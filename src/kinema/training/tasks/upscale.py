@@ -104,7 +104,7 @@ class UpscaleTask:
         Even clips are round trips through the autoencoder, odd ones also come part of the way from noise. Writes
         OUT/sheets/upscale_STEP.png."""
         found: dict[str, list[list[float]]] = {"autoencoder": [], "redrawn": []}
-        rows: list[Any] = []
+        rows: list[tuple[str, list[np.ndarray]]] = []
         count = self.held_out.large[0].shape[1]
         for clip in range(len(self.held_out)):
             one = self.held_out.whole(clip, clip % count)
