@@ -43,6 +43,7 @@ $(VENV)/installed-for-channel: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-for-tests: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps spandrel einops  # without torchvision
 	@touch $@ $(VENV)/installed $(VENV)/installed-for-channel
 
 demo: $(VENV)/installed
