@@ -119,7 +119,7 @@ def test_addresses():
         with pytest.raises(RequestError) as refused:
             database_address(bad, None)
         assert "secret" not in str(refused.value)
-    with pytest.raises(RequestError, match="PW, named"):
+    with pytest.raises(RequestError, match="variable PW is not set"):
         database_address(url, "PW", {})
     with pytest.raises(KinemaError, match=r"127\.0\.0\.1"):
         JobStore.open(url)

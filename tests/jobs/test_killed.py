@@ -50,3 +50,14 @@ def test_a_job_that_hangs_costs_one_attempt_and_its_worker(tmp_path, monkeypatch
         assert job.state == "succeeded" and job.attempts == 2
         assert [each["reason"][:18] for each in job.failures] == ["It did nothing for"]
         assert store.get(slow).attempts == 1
+
+
+def test_supervisors_that_start_at_the_same_time_take_different_slots(tmp_path, monkeypatch):
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
+    with JobStore.open(f"sqlite:///{tmp_path / 'j.sqlite'}", kinds=KINDS) as store:
+        serving = Workers(store, num_workers=1)
+        one, two = (Workers(store, num_workers=2, free=True) for _ in range(2))
+        assert [[*each.children] for each in (serving, one, two)] == [[0], [1, 2], [3, 4]]
+        with one:
+            pass  # its workers, started or not, are stopped
+        assert [*Workers(store, free=True).children] == [1]

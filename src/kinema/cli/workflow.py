@@ -157,11 +157,10 @@ def export(
         keep_apart({"output": target}, [request])
     wanted = Request.from_file(request)
     found = exported(plan(wanted), find(wanted.model))
-    text = json.dumps(found.prompt, indent=2)
     for line in found.notes:
         note(line)
     if target is None:
-        typer.echo(text)
+        typer.echo(json.dumps(found.prompt, indent=2))
         return
-    write_text(target, text + "\n")
+    write_text(target, json.dumps(found.prompt, indent=2) + "\n")
     say(str(target))

@@ -48,13 +48,14 @@ class Workers:
         for model in warm:
             command += ["--warm", model]
         environ = {} if url is None else {worker.DATABASE_ENV: url}
+        self._slots = contextlib.ExitStack()
         self.children = {
             slot: ChildProcess(
                 f"worker {slot}", [*command, *arguments, "--slot", str(slot)],
                 (logs or home() / "server") / f"worker-{slot}.log", stop_s=stop_s, environ=environ,
                 longest_pause_s=LONGEST_PAUSE_S,
             )
-            for slot in (worker.free_slots(num_workers) if free else range(num_workers))
+            for slot in worker.reserved_slots(num_workers, free, self._slots)
         }  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="workers", daemon=True)
 
@@ -73,6 +74,7 @@ class Workers:
             if child.process is not None and child.process.returncode:
                 with contextlib.suppress(KinemaError):
                     self._release(slot, child.process.returncode)
+        self._slots.close()
 
     @property
     def num_alive(self) -> int:

@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 
@@ -51,14 +51,20 @@ def id_of(number: int) -> str | None:
     return f"{socket.gethostname()}-{number}-{mark}" if mark else None
 
 
-def free_slots(count: int) -> list[int]:
-    """The first slots of this machine that no worker holds."""
+def reserved_slots(count: int, free: bool, until: ExitStack) -> list[int]:
+    """Slots of this machine for a supervisor's workers, reserved until the stack closes, so that supervisors that start
+    at the same time take different ones. free: the first ones that neither a worker nor a supervisor has; otherwise the
+    first ones, whoever has them."""
     found: list[int] = []
-    for number in range(1000):
+    for number in range(1000 if free else count):
         path = _file_of(number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            if len(found) < count and lock.take(file):
+        with ExitStack() as mine:
+            is_free = lock.take(mine.enter_context(path.with_suffix(".reserved").open("a")))
+            with path.open("a+") as file:
+                is_free = is_free and lock.take(file)
+            if is_free or not free:
+                until.push(mine.pop_all())
                 found.append(number)
         if len(found) == count:
             break
