@@ -194,9 +194,9 @@ class FakeServer:
 
     async def _submit(self, request: HttpRequest) -> Response:
         given, key = await request.json(), request.headers.get("idempotency-key", "")
-        self.posted.append(given)
-        if key in self.keys:
+        if key in self.keys:  # the page, or the browser, sends it again if the connection broke before the answer
             return JSONResponse(self.jobs[self.keys[key]])
+        self.posted.append(given)
         self._planned(given["body"])
         job = self.submit(given["body"], given.get("name", ""))
         if key:
