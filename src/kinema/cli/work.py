@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from .sheet import SHEET_FRAMES, pick, save_sheet
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..core.chunk import Chunk
     from ..core.plan import Plan
     from ..core.request import Request
     from ..engine.fill_state import FillState
@@ -213,8 +214,11 @@ def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnE
         gc.enable()
 
 
-def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
-    """Generate the clip and write it, encoding while decoding. Returns what `--json` prints."""
+def run(
+    job: ClipWork, engine: Engine, on_event: OnEvent, through: Callable[[Iterator[Chunk]], Iterator[Chunk]] = iter
+) -> dict[str, Any]:  # fmt: skip
+    """Generate the clip and write it, encoding while decoding. Returns what `--json` prints. through: passed the chunks
+    before they are written."""
     from ..engine.clip_file import write_clip
 
     started = time.perf_counter()
@@ -236,7 +240,9 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     path = write_clip(
         engine, job.plan, job.target, manifest=manifest, on_event=collecting(facts, previews or on_event), **keeping,
-        through=lambda chunks: pick(chunks, job.plan.frames, SHEET_FRAMES, picked) if job.sheet is not None else chunks,
+        through=lambda chunks: through(
+            pick(chunks, job.plan.frames, SHEET_FRAMES, picked) if job.sheet is not None else chunks
+        ),
     )  # fmt: skip
     if job.sheet is not None:
         save_sheet(picked, job.sheet)

@@ -46,12 +46,7 @@ def show(
     from ..workflow.findings import examine
     from ..workflow.formats.read import read_workflow
 
-    target = None if output_ is None else Path(output_)
-    if target is not None:
-        if target.suffix.lower() != ".svg":
-            raise RequestError(f"{target}: not an SVG file.", field="output", value=output_, legal="a name.svg")
-        check_parent(target)
-        keep_apart({"output": target}, [file])
+    target = _target(output_, "an SVG", ".svg", file)
     found = examine(read_workflow(file))
     if target is not None:
         write_text(target, svg(found))
@@ -149,12 +144,7 @@ def export(
     from ..weights.store import find
     from ..workflow.export import export as exported
 
-    target = None if output_ is None else Path(output_)
-    if target is not None:
-        if target.suffix.lower() != ".json":
-            raise RequestError(f"{target}: not a JSON file.", field="output", value=output_, legal="a name.json")
-        check_parent(target)
-        keep_apart({"output": target}, [request])
+    target = _target(output_, "a JSON", ".json", request)
     wanted = Request.from_file(request)
     found = exported(plan(wanted), find(wanted.model))
     for line in found.notes:
@@ -164,3 +154,15 @@ def export(
         return
     write_text(target, json.dumps(found.prompt, indent=2) + "\n")
     say(str(target))
+
+
+def _target(given: str | None, kind: str, suffix: str, reads: str | Path) -> Path | None:
+    """The file of `--output`. RequestError: another suffix, a missing folder, or the file that the command reads."""
+    if given is None:
+        return None
+    target = Path(given)
+    if target.suffix.lower() != suffix:
+        raise RequestError(f"{target}: not {kind} file.", field="output", value=given, legal=f"a name{suffix}")
+    check_parent(target)
+    keep_apart({"output": target}, [reads])
+    return target

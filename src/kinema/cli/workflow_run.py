@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.apart import keep_apart, named
 from ..core.errors import RequestError
-from ..core.events import OnEvent, collecting
 from . import output, show
-from .clip_work import ClipWork, finished, result_text
+from .clip_work import ClipWork, result_text
 from .names import unused
 from .progress import reporter
 from .say import answer, note
-from .work import expected_parts, generator_of, plan
+from .work import expected_parts, generator_of, plan, run
 
 if TYPE_CHECKING:
     from ..core.chunk import Chunk
@@ -65,25 +64,10 @@ def run_clips(
                 note(line)
         with reporter(as_json) as on_event:
             on_event(expected_parts(found, clip.request.model, device))
-            results.append(_run(clip, ClipWork(found, str(place)), device, on_event))
+            engine = generator_of(found, clip.request.model, device, None, on_event)
+            made = run(ClipWork(found, str(place)), engine, on_event, partial(_at_rate, fps=clip.fps))
+        results.append(made | {"node": clip.node, "fps": clip.fps})
     answer({"clips": results}, as_json, "\n".join(map(result_text, results)))
-
-
-def _run(clip: WantedClip, work: ClipWork, device: str | None, on_event: OnEvent) -> dict[str, Any]:
-    from ..engine.clip_file import write_clip
-
-    started = time.perf_counter()
-    engine = generator_of(work.plan, clip.request.model, device, None, on_event)
-    manifest, facts = engine.manifest(work.plan), dict[str, Any]()
-    path = write_clip(
-        engine, work.plan, work.target, manifest=manifest, through=lambda chunks: _at_rate(chunks, clip.fps),
-        on_event=collecting(facts, on_event),
-    )  # fmt: skip
-    found = finished(
-        work, path, on_event, plan=manifest["plan"], has_weights=bool(engine.digests(work.plan)), preview=None,
-        seconds=time.perf_counter() - started, device=engine.device_name, facts=facts,
-    )  # fmt: skip
-    return found | {"node": clip.node, "fps": clip.fps}
 
 
 def _at_rate(chunks: Iterator[Chunk], fps: float) -> Iterator[Chunk]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -37,7 +38,7 @@ class ClipRequests:
     ) -> None:  # fmt: skip
         self.store, self.policy, self.plans = store, policy, plans
         self.plan_s, self.max_body_bytes = plan_s, max_body_bytes
-        self._sound: OrderedDict[str, float] = OrderedDict()
+        self._sound: OrderedDict[bytes, float] = OrderedDict()
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/plan", self.plan, methods=["POST"])]
@@ -48,7 +49,7 @@ class ClipRequests:
         follows = any(each.kind == "mask" and each.follows for each in request.conditions)
         if request.fill != "generate" or follows:  # the plan surveys the whole clip; the worker makes it once
             return
-        if time.monotonic() - self._sound.get(request.to_json(), -FRESH_S) < FRESH_S:
+        if time.monotonic() - self._sound.get(_mark(request), -FRESH_S) < FRESH_S:
             return
         try:
             await self._planned(fields, request, QUICK_S)
@@ -77,7 +78,7 @@ class ClipRequests:
     async def _planned(self, fields: dict[str, Any], request: Request, limit_s: float) -> dict[str, Any]:
         media = await run_in_threadpool(self._files, request)
         found = await self.plans.plan(fields, media, limit_s)
-        self._sound[request.to_json()] = time.monotonic()
+        self._sound[_mark(request)] = time.monotonic()
         if len(self._sound) > MOST_FRESH:
             self._sound.popitem(last=False)
         return found
@@ -92,3 +93,8 @@ class ClipRequests:
                     raise RequestError(f"{field}: the store has no media {text}.", field=field, value=text,
                                        legal="media that were uploaded with POST /media") from None  # fmt: skip
         return found
+
+
+def _mark(request: Request) -> bytes:
+    """A short mark of a request, which may hold megabytes of pictures."""
+    return hashlib.sha256(request.to_json().encode()).digest()
