@@ -12,14 +12,13 @@ Stages: pictures (textures, shapes and Toyland clips), film, export (model.safet
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from kinema.core.whole import whole
 from kinema.evaluation.cases import HELD_OUT
@@ -32,8 +31,8 @@ from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data.moving_pictures import MovingPictures
 from kinema.training.data.textures import Bank, make_bank
+from kinema.training.tasks.export_network import export_network
 from kinema.training.tasks.interpolation import FilmTask, ToylandTriplets, render_triplets
-from kinema.weights.store import digests
 
 SIDE, CACHED, FRAMES = 128, 160, 9
 RATES = (8.0, 12.0, 16.0)
@@ -103,23 +102,13 @@ class MiniFilm:
         """Write OUT/export: averaged weights in float16, config.json, and card.json with the training record."""
         if not processes.first():
             return {}
-        folder = self.out / "export"
-        folder.mkdir(parents=True, exist_ok=True)
         network = self.network()
         load_averaged(self.out / "film_run" / "checkpoint.pt", {"film": network})
-        state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        write_json(folder / "config.json", MINI.to_dict())
-        done = run_folder.read(self.out).done
         card = {
             "name": "kinema-mini-film", "license": "Apache-2.0", "recipe": "recipes/mini_film.py",
-            "parameters": sum(value.numel() for value in state.values()),
-            "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
-            "weights_sha256": digests(folder),
+            "training": {
+                "device": self.settings.device_name, "processes": processes.count(),
+                "stages": run_folder.read(self.out).done,
+            },
         }  # fmt: skip
-        write_json(folder / "card.json", card)
-        return {"folder": str(folder)}
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        return export_network(self.out / "export", network, MINI.to_dict(), card)

@@ -14,7 +14,6 @@ Stages: pairs, upscaler, export (model.safetensors, config.json, card.json).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoTokenizer, UMT5EncoderModel
@@ -40,11 +39,11 @@ from kinema.training.data.latents import encoder
 from kinema.training.data.parallel_vae import decode, denormalize, to_network
 from kinema.training.data.upscale_pairs import SHARD, UpscalePairs, write_pairs
 from kinema.training.data.vace import assemble
+from kinema.training.tasks.export_network import export_network
 from kinema.training.tasks.flow import integrate, like, noise_like
 from kinema.training.tasks.tiny_decoder import to_bytes
 from kinema.training.tasks.upscale import UpscaleTask
 from kinema.weights.device import good_at_bfloat16
-from kinema.weights.store import digests
 
 SIDE, FRAMES, CROP, TOKENS = 64, 17, 32, 64
 CLIPS, HELD_OUT_CLIPS = 2048, 24
@@ -112,24 +111,16 @@ class MiniUpscale:
         """Write OUT/export: averaged weights in float16, config.json, and card.json with the training record."""
         if not processes.first():
             return {}
-        folder = self.out / "export"
-        folder.mkdir(parents=True, exist_ok=True)
         network = self.network()
         load_averaged(self.out / "upscaler_run" / "checkpoint.pt", {"upscaler": network})
-        state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        write_json(folder / "config.json", MINI.to_dict())
         card = {
             "name": "kinema-mini-upscale", "license": "Apache-2.0", "recipe": "recipes/mini_upscale.py",
-            "parameters": sum(value.numel() for value in state.values()),
             "training": {
                 "device": self.settings.device_name, "processes": processes.count(),
                 "adversarial": self.adversarial, "stages": run_folder.read(self.out).done,
             },
-            "weights_sha256": digests(folder),
         }  # fmt: skip
-        write_json(folder / "card.json", card)
-        return {"folder": str(folder)}
+        return export_network(self.out / "export", network, MINI.to_dict(), card)
 
 
 class Remake:
@@ -184,7 +175,3 @@ class Remake:
         ids, mask = words.input_ids.to(self.device), words.attention_mask.to(self.device)
         states = self.text_encoder(ids, mask).last_hidden_state * mask[..., None]
         return F.pad(states, (0, 0, 0, TOKENS - ids.shape[1]))
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
