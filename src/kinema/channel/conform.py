@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.chunk import Chunk
+from ..core.closing import closed_after
 from ..core.errors import MediaError, RequestError
 from ..core.whole import whole
 from .packets import read_packets
@@ -100,18 +101,15 @@ def conform(
 
         source = read_chunks(source, audio=False)
     chunks = iter(source)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as partial:
-            _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), partial, encoding)
-            packets = read_packets(partial)
-            size = partial.stat().st_size
-    except OSError as error:
-        raise MediaError(f"Cannot write {target}: {error.strerror or error}.") from error
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
+    with closed_after(chunks):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with whole(target) as partial:
+                _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), partial, encoding)
+                packets = read_packets(partial)
+                size = partial.stat().st_size
+        except OSError as error:
+            raise MediaError(f"Cannot write {target}: {error.strerror or error}.") from error
     seconds = float(packets.frames / packets.fps)
     return Conformed(target, packets.frames, packets.fingerprint, seconds, size, packets.sha256)
 

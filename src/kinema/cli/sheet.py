@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.closing import closed_after
 from ..core.errors import MediaError
 from ..core.whole import whole
 
@@ -21,14 +22,10 @@ def pick(chunks: Iterator[Chunk], num_frames: int, count: int, kept: list[np.nda
     """Yield the chunks, and append copies of `count` evenly spaced frames, first and last included, to `kept`."""
     count = min(count, num_frames)
     wanted = {round(index * (num_frames - 1) / max(1, count - 1)) for index in range(count)}
-    try:
+    with closed_after(chunks):
         for chunk in chunks:
             kept += [chunk.frames[at - chunk.start].copy() for at in sorted(wanted) if chunk.start <= at < chunk.stop]
             yield chunk
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
 
 
 def save_sheet(frames: list[np.ndarray], target: Path) -> None:

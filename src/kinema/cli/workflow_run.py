@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.apart import keep_apart, named
+from ..core.closing import closed_after
 from ..core.errors import RequestError
 from . import output, show
 from .clip_work import ClipWork, result_text
@@ -72,5 +73,6 @@ def run_clips(
 
 def _at_rate(chunks: Iterator[Chunk], fps: float) -> Iterator[Chunk]:
     """The same frames at the frame rate of the file."""
-    for chunk in chunks:
-        yield replace(chunk, fps=fps)
+    with closed_after(chunks):
+        for chunk in chunks:
+            yield replace(chunk, fps=fps)

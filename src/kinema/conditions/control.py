@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.apart import keep_apart
 from ..core.chunk import Chunk
+from ..core.closing import closed_after
 from ..core.errors import MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
 from ..core.quiet import quietly
@@ -168,7 +169,7 @@ def _drawn(frames: Iterable[np.ndarray], annotator: Annotator) -> Iterator[np.nd
 
 def _checked(frames: Iterable[np.ndarray]) -> Generator[np.ndarray]:
     shape: tuple[int, ...] | None = None
-    try:
+    with closed_after(frames):
         for frame in frames:
             shape = shape or frame.shape
             if frame.dtype.name != "uint8" or frame.shape != shape or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
@@ -177,10 +178,6 @@ def _checked(frames: Iterable[np.ndarray]) -> Generator[np.ndarray]:
                     + (f" after {shape}." if frame.shape != shape else ".")
                 )
             yield frame
-    finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
 
 
 def _frames(chunks: Iterator[Chunk]) -> Iterator[np.ndarray]:

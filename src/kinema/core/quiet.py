@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
+from .closing import closed_after
+
 LIBRARIES = (
     "torch", "torchao", "transformers", "diffusers", "peft", "accelerate", "huggingface_hub", "bitsandbytes",
     "safetensors", "tokenizers",
@@ -89,7 +91,7 @@ def quietly(function: Function) -> Function:
 
 
 def _steps(items: Iterator[T]) -> Iterator[T]:
-    try:
+    with closed_after(items):
         while True:
             with quiet():
                 try:
@@ -97,10 +99,6 @@ def _steps(items: Iterator[T]) -> Iterator[T]:
                 except StopIteration:
                     return
             yield item
-    finally:
-        close = getattr(items, "close", None)
-        if close is not None:
-            close()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.closing import closed_after
 from ..core.conditions import Mask
 from ..core.events import OnEvent, Progress, ignore
 from ..core.plan import Plan
@@ -158,17 +159,13 @@ def filled(
         chain(known, stream), patch=patch, on_event=on_event, num_frames=plan.frames - done, filler=filler,
         first=done - len(known), num_filled=len(known),
     )  # fmt: skip
-    try:
+    with closed_after(source):
         for found in source:
             done, begun = done + 1, True
             hole_HW = given.popleft()
             shares.add(found, hole_HW)
             keeping.add(done, hole_HW, found.frame_HWC, shares.counts(), filler)
             yield (found.frame_HWC, sounds.popleft()), (found.origin_HW == Origin.UNFILLED).astype(np.float32)
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
 
 
 class _Scene:

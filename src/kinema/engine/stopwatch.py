@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from ..core.chunk import Chunk
+from ..core.closing import closed_after
 from ..core.events import Event, Note, OnEvent, Outcome, Preview, Progress
 from ..core.threads import alone, is_crowded
 from .estimate import Cost
@@ -53,16 +54,12 @@ class Stopwatch:
     def timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Yield the chunks, timed."""
         self._mark()
-        try:
+        with closed_after(chunks):
             for chunk in chunks:
                 self._count()
                 yield chunk
                 self._mark()
             self._count()
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
 
     def keep(self, cost: Cost, passes: int, start_s: float | None) -> None:
         """Store the durations. cost: the cost by arithmetic. passes: the planned number, of which an edit skips those

@@ -14,6 +14,7 @@ from ..conditions import inputs
 from ..conditions.upscale import planned
 from ..core.card import Card
 from ..core.chunk import Chunk
+from ..core.closing import closed_after
 from ..core.errors import KinemaError, RequestError
 from ..core.events import OnEvent, ignore
 from ..core.family import Family
@@ -158,7 +159,7 @@ def resampled(chunks: Iterable[Chunk], scale: float | Sized, method: Resample | 
 
 def _resampled(chunks: Iterable[Chunk], scale: float | Sized, method: Any) -> Iterator[Chunk]:
     source = iter(chunks)
-    try:
+    with closed_after(source):
         while (chunk := next(source, None)) is not None:
             height, width = chunk.frames.shape[1:3]
             size = scale if isinstance(scale, tuple) else (round(height * scale), round(width * scale))
@@ -174,10 +175,6 @@ def _resampled(chunks: Iterable[Chunk], scale: float | Sized, method: Any) -> It
             del chunk
             yield large
             del large
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
 
 
 # An existing clip

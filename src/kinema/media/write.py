@@ -20,6 +20,7 @@ from typing import Any
 
 from ..core.apart import check_name
 from ..core.chunk import Chunk
+from ..core.closing import closed_after
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
 from ..core.whole import hidden
@@ -69,7 +70,7 @@ def write(
     target = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()  # "." has no name
     suffix = "" if os.fspath(path).endswith(("/", os.sep)) else target.suffix.lower()
     source = iter(chunks)
-    try:
+    with closed_after(source):
         text = _checked(target, suffix, quality, manifest)
         temp = _temp_beside(target, suffix)
         try:
@@ -89,10 +90,6 @@ def write(
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
         finally:
             _remove(temp)
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
     return target
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.chunk import AUDIO_RATE_HZ, Chunk
+from ..core.closing import closed_after
 from ..core.errors import RequestError
 from ..core.events import OnEvent, Progress, ignore
 from ..core.quiet import quietly
@@ -134,7 +135,7 @@ def _interpolated(
     chunks: Iterable[Chunk], plan: InterpolationPlan, between: Between | None, total: int, on_event: OnEvent
 ) -> Iterator[Chunk]:
     source = iter(chunks)
-    try:
+    with closed_after(source):
         work: _Work | None = None
         while (chunk := next(source, None)) is not None:
             if work is None:
@@ -148,10 +149,6 @@ def _interpolated(
         if work is not None:
             work.finish()
             yield from work.ready(last=True)
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
 
 
 class _Work:

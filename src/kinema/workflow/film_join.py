@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.chunk import AUDIO_RATE_HZ, Chunk
+from ..core.closing import closed_after
 from ..core.events import OnEvent, ignore
 from ..core.windows import fade
 from ..media.timeline import exact_rate
@@ -122,16 +123,12 @@ class Cut:
 
             chunks = interpolate(chunks, self.target, total=run.frames, on_event=on_event)
         card = run.pieces[0].card
-        try:
+        with closed_after(chunks):
             for number, chunk in enumerate(chunks):
                 if number == 0 and card is not None:
                     frames_FHWC = draw_card(card, chunk.frames[0], self.card_frames, float(self.fps), "opening")
                     yield replace(chunk, frames=frames_FHWC, start=0)
                 yield chunk
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
 
 
 def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: TitleCard | None, fps: float | None) -> Cut:

@@ -13,6 +13,7 @@ from typing import Any
 from ..conditions.inputs import digest
 from ..core import lock
 from ..core.chunk import Chunk
+from ..core.closing import closed_after
 from ..core.conditions import MEDIA_FIELDS
 from ..core.errors import KinemaError, MediaError
 from ..core.events import OnEvent
@@ -129,10 +130,6 @@ def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
 
 def _silent(chunks: Any) -> Any:
     """Yield the chunks without sound: the film's sound is its music."""
-    try:
+    with closed_after(chunks):
         for chunk in chunks:
             yield Chunk(chunk.frames, chunk.start, chunk.fps)
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...core.chunk import Chunk
+from ...core.closing import closed_after
 from ...core.events import OnEvent
 from ..conform import LEFT_OUT_S
 
@@ -28,7 +29,7 @@ def in_whole_seconds(frames: int, fps: float) -> int:
 def part(chunks: Iterable[Chunk], start: int, stop: int) -> Iterator[Chunk]:
     """Yield frames start to stop (half-open) of a clip, renumbered from 0. The source is closed."""
     source = iter(chunks)
-    try:
+    with closed_after(source):
         for chunk in source:
             low, high = max(start - chunk.start, 0), min(stop - chunk.start, len(chunk.frames))
             if low < high:
@@ -37,10 +38,6 @@ def part(chunks: Iterable[Chunk], start: int, stop: int) -> Iterator[Chunk]:
                 )
             if chunk.stop >= stop:
                 return
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.chunk import Chunk
+from ...core.closing import closed_after
 from ...core.errors import Cancelled, RequestError
 from ...jobs.attempts import is_broken
 from ...jobs.context import Returned
@@ -112,6 +113,7 @@ def composed(context: Context, body: dict[str, Any]) -> dict[str, Any]:
 
 def stoppable(context: Context, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """The chunks of a clip, as long as the work should not stop."""
-    for chunk in chunks:
-        context.check()
-        yield chunk
+    with closed_after(chunks):
+        for chunk in chunks:
+            context.check()
+            yield chunk

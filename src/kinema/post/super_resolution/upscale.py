@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ...core.chunk import Chunk
+from ...core.closing import closed_after
 from ...core.errors import RequestError
 from ...core.quiet import quietly
 from ...media.cut import is_cut
@@ -94,7 +95,7 @@ class FrameUpscaler:
 @quietly
 def _upscaled(chunks: Iterable[Chunk], worker: FrameUpscaler) -> Iterator[Chunk]:
     source = iter(chunks)
-    try:
+    with closed_after(source):
         held, before = next(source, None), None
         while held is not None:
             coming = next(source, None)
@@ -103,7 +104,3 @@ def _upscaled(chunks: Iterable[Chunk], worker: FrameUpscaler) -> Iterator[Chunk]
             before, held = held.frames[-1].copy(), coming
             yield made
             del made
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
