@@ -183,8 +183,7 @@ def test_what_is_refused():
 def test_the_options_name_what_there_is():
     from typing import get_args
 
-    from kinema.core.options import Sampler, Schedule
-    from kinema.diffusion.samplers import CHECKPOINT
+    from kinema.core.options import CHECKPOINT, Sampler, Schedule
 
     assert (CHECKPOINT, *SAMPLERS) == get_args(Sampler) and (CHECKPOINT, *SCHEDULES) == get_args(Schedule)
 

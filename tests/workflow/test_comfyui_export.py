@@ -12,6 +12,7 @@ from kinema.core.errors import RequestError
 from kinema.weights.store import find
 from kinema.workflow import examine, parse_workflow
 from kinema.workflow.export import export
+from kinema.workflow.requests import wanted_clips
 
 
 def exported(model, **fields):
@@ -91,3 +92,18 @@ def test_styles_become_loaders_between_the_model_and_its_shift():
 def test_a_model_without_a_workflow_is_refused(model):
     with pytest.raises(RequestError, match=f"No ComfyUI workflow for {model}"):
         exported(model)
+
+
+def test_an_exported_request_comes_back_as_it_was():
+    options = {"sampler": "dpmpp_2m", "schedule": "beta", "shift": 3.0}
+    prompt = exported("wan2.1-t2v-1.3b", seed=5, steps=7, options=options).prompt
+    (name,) = (node["inputs"]["unet_name"] for node in prompt.values() if node["class_type"] == "UNETLoader")
+    examined = examine(parse_workflow(json.dumps(prompt), "x.json"))
+    (clip,) = wanted_clips(examined, {name: "kinema-mini-wan"})
+    found = clip.request
+    assert (found.prompt, found.seed, found.steps) == ("a (red) ball", 5, 7)
+    assert found.options == options | {"noise": "torch"}
+    assert not any("Parentheses" in note for note in clip.notes)
+    kept(prompt, "CLIPTextEncode")["text"] = "a (red:1.3) ball"
+    (clip,) = wanted_clips(examine(parse_workflow(json.dumps(prompt), "x.json")), {name: "kinema-mini-wan"})
+    assert any("Parentheses weigh words" in note for note in clip.notes)

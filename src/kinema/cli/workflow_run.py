@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.apart import keep_apart, named
 from ..core.closing import closed_after
@@ -57,7 +57,8 @@ def run_clips(
     for clip, found, place in zip(clips, plans, places, strict=True):
         output.check_clip(str(place), clip.fps)
         keep_apart({"output": str(place)}, [source, *named(found)])
-    results = []
+    results: list[dict[str, Any]] = []
+    engine, loaded = None, ""
     for clip, found, place in zip(clips, plans, places, strict=True):
         if not as_json:
             show.remarks(found)
@@ -65,7 +66,8 @@ def run_clips(
                 note(line)
         with reporter(as_json) as on_event:
             on_event(expected_parts(found, clip.request.model, device))
-            engine = generator_of(found, clip.request.model, device, None, on_event)
+            if engine is None or loaded != clip.request.model:
+                engine, loaded = generator_of(found, clip.request.model, device, None, on_event), clip.request.model
             made = run(ClipWork(found, str(place)), engine, on_event, partial(_at_rate, fps=clip.fps))
         results.append(made | {"node": clip.node, "fps": clip.fps})
     answer({"clips": results}, as_json, "\n".join(map(result_text, results)))

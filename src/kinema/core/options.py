@@ -41,6 +41,8 @@ class Options(Value):
         return {name: _option(cls.model_fields[name], default) for name, default in defaults.items()}
 
 
+CHECKPOINT = "checkpoint"
+"""The sampler or the schedule that the checkpoint names."""
 Sampler = Literal[
     "checkpoint", "euler", "euler_ancestral", "lcm", "dpmpp_2m", "res_multistep", "uni_pc", "uni_pc_bh2"
 ]  # fmt: skip

@@ -15,15 +15,13 @@ from typing import Any
 import torch
 
 from ..core.errors import RequestError
-from ..core.options import Sampling
+from ..core.options import CHECKPOINT, Sampling
 from ..core.plan import Plan
 from .noise import noise
 from .sigma_schedules import SigmaTable, sigmas_of
 
 FLOW, V, EPSILON = "flow", "v", "epsilon"
 """What a network predicts: noise - clean, v in Karras' form, or the noise."""
-CHECKPOINT = "checkpoint"
-"""The option's value for the checkpoint's own."""
 SMALLEST = 1e-3
 """The last sigma of UniPC, which cannot step to 0."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..core.card import Card
 from ..core.conditions import Image, Style
 from ..core.errors import RequestError
+from ..core.options import CHECKPOINT, Sampling
 from ..core.plan import Plan
 from .formats.convert import Prompt
 from .nodes.table import DECLARED
@@ -81,7 +82,7 @@ def _text_to_video(plan: Plan, name: str, graph: _Graph) -> None:
     latent = graph.add("EmptyHunyuanLatentVideo", width=plan.width, height=plan.height, length=plan.frames)
     sampled = graph.add(
         "KSampler", model=[patched, 0], positive=[positive, 0], negative=[negative, 0], latent_image=[latent, 0],
-        seed=plan.seed, steps=plan.steps, cfg=plan.guidance, sampler_name="uni_pc", scheduler="simple",
+        seed=plan.seed, steps=plan.steps, cfg=plan.guidance, **_sampler(plan, "uni_pc", "simple"),
     )  # fmt: skip
     vae = graph.add("VAELoader", vae_name=AUTOENCODER)
     _save(graph, plan, [sampled, 0], [vae, 0])
@@ -99,10 +100,19 @@ def _image_to_video(plan: Plan, name: str, graph: _Graph) -> None:
     guided = graph.add("VideoLinearCFGGuidance", model=[loader, 0], min_cfg=plan.options["first_guidance"])
     sampled = graph.add(
         "KSampler", model=[guided, 0], positive=[conditioned, 0], negative=[conditioned, 1],
-        latent_image=[conditioned, 2], seed=plan.seed, steps=plan.steps, cfg=plan.guidance, sampler_name="euler",
-        scheduler="karras",
+        latent_image=[conditioned, 2], seed=plan.seed, steps=plan.steps, cfg=plan.guidance,
+        **_sampler(plan, "euler", "karras"),
     )  # fmt: skip
     _save(graph, plan, [sampled, 0], [loader, 2])
+
+
+def _sampler(plan: Plan, sampler: str, schedule: str) -> dict[str, str]:
+    """The sampler and its noise levels: those of the plan's options, else those of ComfyUI's template."""
+    options = Sampling.of(plan)
+    return {
+        "sampler_name": sampler if options.sampler == CHECKPOINT else options.sampler,
+        "scheduler": schedule if options.schedule == CHECKPOINT else options.schedule,
+    }  # fmt: skip
 
 
 def _save(graph: _Graph, plan: Plan, samples: list[Any], vae: list[Any]) -> None:

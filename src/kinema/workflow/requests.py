@@ -6,6 +6,7 @@ words, sizes and samplers become fields of a request; the sampler and its noise 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ LARGEST_SEED = 2**63
 SUFFIXES = {"SaveVideo": ".mp4", "SaveWEBM": ".webm", "SaveAnimatedWEBP": ".webp"}
 NONE = "none"
 """In place of a model: a LoRA file that is left out."""
+_WEIGHS = re.compile(r"(?<!\\)\(")
 PASSED = ("UNetTemporalAttentionMultiply",)
 """Patches of a model that change nothing here."""
 
@@ -152,9 +154,15 @@ class _Tracer:
                 if self._kind(link) == "SVD_img2vid_Conditioning":
                     continue
                 link = self._given(joined)[name]
-            fields[field_name] = str(self._given(self._origin(link, key, name, "CLIPTextEncode"))["text"])
+            fields[field_name] = self._words(self._given(self._origin(link, key, name, "CLIPTextEncode"))["text"])
         if joined:
             self._joined(joined, fields, options)
+
+    def _words(self, text: Any) -> str:
+        """A text without the signs by which ComfyUI marks parentheses that do not weigh."""
+        if _WEIGHS.search(str(text)):
+            self.notes.append("Parentheses weigh words in ComfyUI; here they are part of the text.")
+        return str(text).replace("\\(", "(").replace("\\)", ")")
 
     def _joined(self, key: str, fields: dict[str, Any], options: dict[str, Any]) -> None:
         kind, given = self._kind((key, 0)), self._given(key)
