@@ -7,8 +7,9 @@
 
 `--set start=DIR` continues the training of a finished model, except its VAE and tiny decoder. `--set vae_start=DIR/vae`
 continues the training of a VAE, wider with `--set vae_decoder_base=32` (mini_wan_vae.py). `--set moving_camera=0.35`
-trains on clips of which that share has a moving camera, `--set first_seed=1000000` on scenes from that seed on (default
-0: with `start`, scenes that the model has seen), `--set rate=0.4` at another factor on the learning rates than 0.75.
+trains on clips of which that share has a moving camera, `--set two_actors=0.5` two objects; `--set first_seed=1000000`
+on scenes from that seed on (default 0: with `start`, scenes that the model has seen); `--set rate=0.4` at another
+factor on the learning rates than 0.75.
 
 Stages: clips (render Toyland), vae, decoder (further training of the decoder; latents stay valid), tiny (the tiny
 decoder), cache (latents of clips and conditions), video (transformer and text encoder; single frames first), few_step
@@ -49,7 +50,7 @@ from kinema.training.tasks.video import WARM_UP, VideoTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_card import write_card
-from mini_wan_editions import EDITIONS, Edition, with_cameras
+from mini_wan_editions import EDITIONS, SHARES, Edition, with_shares
 from mini_wan_judge import gate, judge, passes
 from mini_wan_networks import GUIDANCE, SHIFT, STEPS, new_parts, scheduler
 from mini_wan_student import train_student
@@ -67,8 +68,9 @@ def stages(settings: Settings) -> list[Stage]:
     if name not in EDITIONS:
         raise ValueError(f"edition must be one of {', '.join(EDITIONS)}, got {name!r}.")
     edition = resized(EDITIONS[name], settings.options)
-    if "moving_camera" in settings.options:
-        edition = with_cameras(edition, number(settings.options, "moving_camera"))
+    edition = with_shares(
+        edition, {name: number(settings.options, name) for name in SHARES if name in settings.options}
+    )  # fmt: skip
     run = Run(settings, edition)
     if run.start is not None and run.again is None:
         return [

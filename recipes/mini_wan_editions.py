@@ -61,9 +61,13 @@ LARGE = Edition(
 EDITIONS = {edition.name: edition for edition in (SMALL, LARGE)}
 
 
-def with_cameras(edition: Edition, share: float) -> Edition:
-    """Return the edition with another share of clips with a moving camera (`--set moving_camera=0.35`). Raises
-    ValueError for a share above 1."""
-    if share > 1:
-        raise ValueError(f"moving_camera must be a share from 0 to 1, got {share:g}.")
-    return replace(edition, world=replace(edition.world, moving_camera=share))
+SHARES = ("moving_camera", "two_actors")
+
+
+def with_shares(edition: Edition, shares: dict[str, float]) -> Edition:
+    """Return the edition with other shares of clips with a moving camera or two objects (`--set two_actors=0.5`).
+    Raises ValueError for a share above 1."""
+    for name, share in shares.items():
+        if share > 1:
+            raise ValueError(f"{name} must be a share from 0 to 1, got {share:g}.")
+    return replace(edition, world=replace(edition.world, **shares))
