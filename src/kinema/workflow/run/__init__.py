@@ -1,0 +1,1 @@
+"""Running the graph of a workflow: values on its links, execution, the cache of node results."""
