@@ -45,11 +45,19 @@ MIGRATIONS = (
         id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, facts TEXT NOT NULL,
         started_at DOUBLE PRECISION NOT NULL, seen_at DOUBLE PRECISION NOT NULL);
     """,
+    """
+    CREATE TABLE IF NOT EXISTS kinema_files (
+        folder TEXT NOT NULL, name TEXT NOT NULL, sha TEXT NOT NULL, bytes BIGINT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL, changed_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (folder, name));
+    CREATE TABLE IF NOT EXISTS kinema_settings (id TEXT PRIMARY KEY, value TEXT NOT NULL);
+    """,
 )
 """place: the order of the queue within a priority. key: the idempotency key; digest: SHA-256 of kind and body. due_at:
 a later attempt starts no earlier. stuck: attempts since the last kept state. kept: files of the kept state, by name.
 claim: the token of the running attempt; a worker whose token differs has lost the job. used_at: when media was last
-stored or found again. role: input, result, preview or kept."""
+stored or found again. role: input, result, preview or kept; "named" for a row that keeps the media of a name in
+kinema_files, whose job is "file:FOLDER/NAME". kinema_files: media under names of users ("input", "user", ...); sha ""
+for a name that is reserved. kinema_settings: of ComfyUI's interface; value: JSON."""
 
 PARTS_TABLE = (
     "CREATE TABLE IF NOT EXISTS kinema_media_parts (sha TEXT NOT NULL, number INTEGER NOT NULL, data bytea NOT NULL, "

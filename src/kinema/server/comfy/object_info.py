@@ -43,6 +43,10 @@ def node_info(node: Declaration, files: Files) -> dict[str, Any]:
 _TEMPLATE = "same"
 
 
+def _output(node: Declaration, index: int, kind: str) -> str:
+    return "COMFY_MATCHTYPE_V3" if index == 0 and node.name in shown.MATCHED else kind
+
+
 def _inputs(
     node: Declaration, inputs: Collection[DeclaredInput], files: Files
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -62,11 +66,8 @@ def _spec(node: Declaration, each: DeclaredInput, files: Files) -> list[Any]:
         return ["COMFY_AUTOGROW_V3", options | {"template": _grown(node, each)}]
     if not each.widget:
         if each.name in shown.MATCHED.get(node.name, ()):
-            kinds = each.type
-            return [
-                "COMFY_MATCHTYPE_V3",
-                options | {"template": {"template_id": _TEMPLATE, "allowed_types": kinds}},
-            ]
+            template = {"template_id": _TEMPLATE, "allowed_types": each.type}
+            return ["COMFY_MATCHTYPE_V3", options | {"template": template}]
         return [each.type, options]
     if each.children:
         return ["COMFY_DYNAMICCOMBO_V3", options | {"options": [
