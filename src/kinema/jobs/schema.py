@@ -56,8 +56,7 @@ MIGRATIONS = (
 a later attempt starts no earlier. stuck: attempts since the last kept state. kept: files of the kept state, by name.
 claim: the token of the running attempt; a worker whose token differs has lost the job. used_at: when media was last
 stored or found again. role: input, result, preview or kept; "named" for a row that keeps the media of a name in
-kinema_files, whose job is "file:FOLDER/NAME". kinema_files: media under names of users ("input", "user", ...); sha ""
-for a name that is reserved. kinema_settings: of ComfyUI's interface; value: JSON."""
+kinema_files, whose job is "file:FOLDER/NAME". kinema_files: media under the names of users, by folder. kinema_settings: of ComfyUI's interface; value: JSON."""
 
 PARTS_TABLE = (
     "CREATE TABLE IF NOT EXISTS kinema_media_parts (sha TEXT NOT NULL, number INTEGER NOT NULL, data bytea NOT NULL, "

@@ -51,9 +51,9 @@ OUTPUT_NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Saved workflows carry these names. Other outputs are named as their types."""
 
-MANY_LINES = frozenset(
-    {"CLIPTextEncode.text", "PrimitiveStringMultiline.value", "WanTrackToVideo.tracks", "ComfyMathExpression.expression"}
-)
+MANY_LINES = frozenset({
+    "CLIPTextEncode.text", "PrimitiveStringMultiline.value", "WanTrackToVideo.tracks", "ComfyMathExpression.expression",
+})  # fmt: skip
 GROWN: Mapping[str, Mapping[str, Any]] = {
     "BatchImagesNode.images": {"prefix": "image", "min": 1, "max": 50},
     "ComfyMathExpression.values": {"names": list("abcdefghijklmnopqrstuvwxyz"), "min": 1},
@@ -65,27 +65,28 @@ MATCHED: Mapping[str, tuple[str, ...]] = {
 """Inputs that have one type, which is also that of the node's first output."""
 
 _STEPS: Mapping[str, float] = {
-    "width": 8, "height": 8, "length": 4, "cfg": 0.1, "denoise": 0.01, "shift": 0.01, "min_cfg": 0.5,
+    "length": 4, "cfg": 0.1, "denoise": 0.01, "shift": 0.01, "min_cfg": 0.5,
     "strength_model": 0.01, "strength_clip": 0.01, "strength": 0.01, "augmentation_level": 0.01, "speed": 0.1,
     "fps": 1, "fx": 0.01, "fy": 0.01, "cx": 0.01, "cy": 0.01, "value": 0.01, "threshold": 0.01, "multiplier": 0.01,
     "megapixels": 0.01, "left": 8, "top": 8, "right": 8, "bottom": 8, "low_threshold": 0.01, "high_threshold": 0.01,
     "start_percent": 0.001, "end_percent": 0.001, "rescaling_scale": 0.01, "scale": 0.1,
 }  # fmt: skip
-_NODE_STEPS: Mapping[str, Mapping[str, float]] = {
-    "Wan22ImageToVideoLatent": {"width": 32, "height": 32},
+_SIDES: Mapping[str, float] = {
+    **dict.fromkeys(("ImageScale", "ResizeImageMaskNode", "SolidMask"), 1),
     **dict.fromkeys(
-        ("EmptyHunyuanLatentVideo", "WanImageToVideo", "WanFirstLastFrameToVideo", "WanFunInpaintToVideo",
-         "WanFunControlToVideo", "Wan22FunControlToVideo", "WanCameraEmbedding", "WanCameraImageToVideo",
-         "WanTrackToVideo", "WanVaceToVideo", "EmptyLatentImage"), {"width": 16, "height": 16}),
-    **dict.fromkeys(("ImageScale", "ResizeImageMaskNode", "SolidMask"), {"width": 1, "height": 1}),
+        ("EmptyHunyuanLatentVideo", "EmptyLatentImage", "WanImageToVideo", "WanFirstLastFrameToVideo",
+         "WanFunInpaintToVideo", "WanFunControlToVideo", "Wan22FunControlToVideo", "WanCameraEmbedding",
+         "WanCameraImageToVideo", "WanTrackToVideo", "WanVaceToVideo"), 16),
+    "Wan22ImageToVideoLatent": 32,
 }  # fmt: skip
+"""The step of a width and a height, by class; 8 for others."""
 
 _HELP: Mapping[str, str] = {
     "seed": "The initial noise. The same seed and settings give the same clip.",
     "noise_seed": "The initial noise. The same seed and settings give the same clip.",
     "steps": "How often the network is run. More steps take longer.",
-    "cfg": "Guidance: how strongly the positive words are preferred to the negative ones. 1 turns it off and halves the "
-           "time.",
+    "cfg": "Guidance: how strongly the positive words are preferred to the negative ones. 1 turns it off and "
+           "halves the time.",
     "sampler_name": "The method of integration.",
     "scheduler": "How the noise levels are spaced.",
     "denoise": "The part of the noise levels that is used. Below 1, the given latents are kept in part.",
@@ -137,7 +138,9 @@ def output_names(declared: Declaration) -> tuple[str, ...]:
 
 def step(declared: Declaration, each: DeclaredInput) -> float | None:
     """By how much a click changes a number; None: by 1, or 0.01."""
-    return _NODE_STEPS.get(declared.name, {}).get(each.name, _STEPS.get(each.name))
+    if each.name in ("width", "height"):
+        return _SIDES.get(declared.name, 8)
+    return _STEPS.get(each.name)
 
 
 def tooltip(each: DeclaredInput) -> str:
