@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
+from ...http.changes import Changes
 from ...http.token import BearerToken
 from ...jobs.store import JobStore
+from ..settings import ServerSettings
 from .about_routes import AboutRoutes
+from .history_routes import HistoryRoutes
 from .input_routes import InputRoutes
 from .interface import Interface
+from .jobs_routes import ComfyJobRoutes
+from .outputs import ResultName, ResultNames
+from .prompt_routes import PromptRoutes
+from .queue_routes import QueueRoutes
 from .settings_routes import SettingsRoutes
+from .socket import SocketRoutes
 from .userdata_routes import UserdataRoutes
 from .view_routes import ViewRoutes
 
 
 class ComfyRoutes:
-    """store: the jobs and media. max_upload_bytes: of an upload. token: of the server. ui: the folder of the interface,
+    """store: the jobs and media. changes: of the store. token: of the server. settings.ui: the folder of the interface,
     None for the API alone."""
 
-    def __init__(self, store: JobStore, max_upload_bytes: int, token: BearerToken, ui: Path | None) -> None:
-        self.inputs = InputRoutes(store, max_upload_bytes)
-        view = ViewRoutes(store, lambda folder, name: None, lambda folder: [])
-        parts: list[Any] = [self.inputs, view, UserdataRoutes(store), SettingsRoutes(store), AboutRoutes(store)]
+    def __init__(self, store: JobStore, changes: Changes, token: BearerToken, settings: ServerSettings) -> None:
+        self.inputs, results = InputRoutes(store, settings.max_upload_bytes), ResultNames(store.database)
+        view = ViewRoutes(store, lambda folder, name: results.find(ResultName(folder, name)), results.names)
+        prompts = PromptRoutes(
+            store, models=settings.models, find_input=self.inputs.media_of, max_body_bytes=settings.max_body_bytes,
+            max_queued=settings.max_queued,
+        )  # fmt: skip
+        parts: list[Any] = [
+            self.inputs, view, UserdataRoutes(store), SettingsRoutes(store), AboutRoutes(store), prompts,
+            QueueRoutes(store), HistoryRoutes(store), ComfyJobRoutes(store), SocketRoutes(store, changes),
+        ]  # fmt: skip
         self.api: list[BaseRoute] = [route for part in parts for route in part.routes()]
-        self.interface = None if ui is None else Interface(ui, token, self.api)
+        self.interface = None if settings.ui is None else Interface(settings.ui, token, self.api)
 
     def routes(self) -> list[BaseRoute]:
         """To be put after all other routes: some of Kinema's have the same paths, and come first without /api."""
