@@ -23,7 +23,8 @@ from ...core.prompt import cut_notes
 from ...diffusion import flow, scheduling
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.pixels import as_chunks, from_unit
-from ...diffusion.samplers import FLOW, chosen
+from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
+from ...diffusion.samplers import chosen
 from ...diffusion.sigma_schedules import flow_levels
 from ...weights import adapters
 from ...weights.device import precision
@@ -188,9 +189,17 @@ class WanFamily:
     def scheduler(self, plan: Plan) -> Any:
         """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
         steps, or Euler for a student's sigmas."""
-        options, own = WanOptions.of(plan), self._own_scheduler(plan)
-        levels = flow_levels(options.shift)
-        return chosen(own, options, plan, FLOW, levels, levels.timestep)
+        return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
+
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        levels = flow_levels(WanOptions.of(plan).shift)
+        return SigmaModel(FLOW, levels, levels.timestep)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def num_frames(self, latent_frames: int) -> int:
+        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
 
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
@@ -250,14 +259,16 @@ class WanFamily:
     # -- after the loop --------------------------------------------------------------------------------------------
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        latents = self._without_references(latents_BCTHW, span)
+        frames = self.decode_pixels(self._without_references(latents_BCTHW, span), plan)
+        yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan) -> Iterator[torch.Tensor]:
         tiny = WanOptions.of(plan).decoder == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
-            slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
-            frames = (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
-            yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+            slices = decode.decode_tiny(decoder, latents_BCTHW) if tiny else decode.decode(decoder, latents_BCTHW)
+            yield from (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
 
     @torch.inference_mode()
     def preview(
