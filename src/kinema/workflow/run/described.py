@@ -13,10 +13,10 @@ from .descriptions import (
     Guider,
     LatentClip,
     Levels,
-    Media,
+    MediaUse,
+    ModelPart,
     ModelUse,
     Noise,
-    ModelPart,
     SamplerName,
     VisionUse,
 )
@@ -30,8 +30,10 @@ NONE = "none"
 class Describing(Protocol):
     """What a describing node may ask of its graph."""
 
-    models: Mapping[str, str]
-    """By the plain name of a file, the model or LoRA file that the user names for it."""
+    @property
+    def models(self) -> Mapping[str, str]:
+        """By the plain name of a file, the model or LoRA file that the user names for it."""
+        ...
 
     def model_of(self, file: str) -> str:
         """The id of the model that a file of the graph is. RequestError."""
@@ -120,7 +122,7 @@ def replaced(latent: LatentClip, **changes: Any) -> LatentClip:
 def encoded(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
     """VAEEncode: frames are cropped to the autoencoder's grid."""
     pictures = given["pixels"]
-    media = Media(pictures, graph.link(node, "pixels"), whole=True)
+    media = MediaUse(pictures, graph.link(node, "pixels"), whole=True)
     return (LatentClip(pictures.width, pictures.height, pictures.count, encoded=media),)
 
 

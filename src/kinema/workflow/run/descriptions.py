@@ -46,7 +46,7 @@ class ModelPart:
 
 
 @dataclass(frozen=True)
-class Media:
+class MediaUse:
     """Pictures or masks that a condition names, resized as they are written. link: where they come from. frames: at
     most so many from the front; None: all. whole: not resized."""
 
@@ -68,11 +68,11 @@ class VisionUse:
 
 
 @dataclass(frozen=True)
-class Guide:
+class Joined:
     """What a conditioning node joins to words.
 
-    conditions: of the request as plain values, with `Media` in place of paths. options, fields: of the request. notes:
-    how the result differs from ComfyUI's.
+    conditions: of the request as plain values, with `MediaUse` in place of paths. options, fields: of the request.
+    notes: how the result differs from ComfyUI's.
     """
 
     node: str
@@ -87,9 +87,9 @@ class Conditioning:
     """Words, and what nodes joined to them. text: None is no words (Stable Video Diffusion)."""
 
     text: str | None
-    guides: tuple[Guide, ...] = ()
+    guides: tuple[Joined, ...] = ()
 
-    def joined(self, guide: Guide) -> Conditioning:
+    def joined(self, guide: Joined) -> Conditioning:
         return replace(self, guides=(*self.guides, guide))
 
 
@@ -108,7 +108,7 @@ class LatentClip:
     references: int = 0
     trimmed: int = 0
     node: str = ""
-    encoded: Media | None = None
+    encoded: MediaUse | None = None
     batch: int = 1
 
 

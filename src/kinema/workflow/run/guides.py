@@ -6,10 +6,10 @@ from typing import Any
 
 from ...core.errors import RequestError
 from .described import Describe, Describing, Given
-from .descriptions import Guide, LatentClip, Media
+from .descriptions import Joined, LatentClip, MediaUse
 
 
-def _joined(given: Given, guide: Guide, latent: LatentClip, *more: Any) -> tuple[Any, ...]:
+def _joined(given: Given, guide: Joined, latent: LatentClip, *more: Any) -> tuple[Any, ...]:
     return given["positive"].joined(guide), given["negative"].joined(guide), latent, *more
 
 
@@ -23,19 +23,19 @@ def _still(graph: Describing, node: str, given: Given, name: str, at: str) -> di
     """One picture as a frame of the clip."""
     if given[name].count > 1:
         raise RequestError(f"its input {name} has {given[name].count} pictures.", field="workflow", legal="1 picture")
-    return {"kind": "image", "at": at, "image": Media(given[name], graph.link(node, name))}
+    return {"kind": "image", "at": at, "image": MediaUse(given[name], graph.link(node, name))}
 
 
 def image_to_video(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
     conditions = [_still(graph, node, given, "start_image", "first")] if "start_image" in given else []
-    return _joined(given, Guide(node, tuple(conditions)), _latent(given))
+    return _joined(given, Joined(node, tuple(conditions)), _latent(given))
 
 
 def first_and_last(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
     """WanFirstLastFrameToVideo, WanFunInpaintToVideo."""
     places = (("start_image", "first"), ("end_image", "last"))
     conditions = [_still(graph, node, given, name, at) for name, at in places if name in given]
-    return _joined(given, Guide(node, tuple(conditions)), _latent(given))
+    return _joined(given, Joined(node, tuple(conditions)), _latent(given))
 
 
 def vace(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
@@ -44,9 +44,9 @@ def vace(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
             raise RequestError(f"its input {name}.", field="workflow", legal="no link")
     conditions: list[dict[str, Any]] = []
     if "reference_image" in given:
-        media = Media(given["reference_image"], graph.link(node, "reference_image"), frames=1)
+        media = MediaUse(given["reference_image"], graph.link(node, "reference_image"), frames=1)
         conditions.append({"kind": "reference", "images": [media]})
-    guide = Guide(node, tuple(conditions), {"conditioning_scale": [float(given.get("strength", 1.0))]})
+    guide = Joined(node, tuple(conditions), {"conditioning_scale": [float(given.get("strength", 1.0))]})
     references = len(conditions)
     return _joined(given, guide, _latent(given, references), references)
 
@@ -55,8 +55,8 @@ def stable_video_diffusion(graph: Describing, node: str, given: Given) -> tuple[
     """The frame rate is a condition here; the file's own may differ. There are no words."""
     from .descriptions import Conditioning
 
-    first = {"kind": "image", "at": "first", "image": Media(given["init_image"], graph.link(node, "init_image"), 1)}
-    guide = Guide(
+    first = {"kind": "image", "at": "first", "image": MediaUse(given["init_image"], graph.link(node, "init_image"), 1)}
+    guide = Joined(
         node, (first,),
         {"motion": given["motion_bucket_id"], "augmentation": float(given["augmentation_level"])},
         {"fps": float(given["fps"])},

@@ -1,4 +1,4 @@
-"""Pictures and masks of a graph as files that a request's conditions name: float32 arrays, (F, H, W, C) or (F, H, W)."""
+"""Pictures and masks of a graph as files that a request names: float32 arrays (F, H, W, C) or (F, H, W) in [0, 1]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .descriptions import Media
+from .descriptions import MediaUse
 from .values import Masks, Pictures
 
 SUFFIX = ".npy"
@@ -15,18 +15,18 @@ STAND_IN_PX = 64
 """Longest side of a stand-in of a size that is not known yet."""
 
 
-def num_frames(media: Media) -> int:
+def num_frames(media: MediaUse) -> int:
     count = media.stream.count
     return count if media.frames is None else min(count, media.frames)
 
 
-def shape_of(media: Media, width: int, height: int) -> tuple[int, ...]:
+def shape_of(media: MediaUse, width: int, height: int) -> tuple[int, ...]:
     """The shape of its array at this size."""
     channels = (3,) if isinstance(media.stream, Pictures) else ()
     return (num_frames(media), height, width, *channels)
 
 
-def write_media(media: Media, width: int, height: int, path: Path) -> None:
+def write_media(media: MediaUse, width: int, height: int, path: Path) -> None:
     """Write the frames, resized, a block at a time. Raises what their nodes raise."""
     stream = fitted(media, width, height)
     array_FHWC = _opened(path, shape_of(media, width, height))
@@ -37,16 +37,18 @@ def write_media(media: Media, width: int, height: int, path: Path) -> None:
     array_FHWC.flush()
 
 
-def fitted(media: Media, width: int, height: int) -> Pictures | Masks:
+def fitted(media: MediaUse, width: int, height: int) -> Pictures | Masks:
     from .resize import common_upscale
 
     stream: Pictures | Masks = media.stream
     if (stream.width, stream.height) == (width, height):
         return stream
+    if isinstance(stream, Masks):
+        return common_upscale(stream, width, height, media.method, media.crop)
     return common_upscale(stream, width, height, media.method, media.crop)
 
 
-def stand_in(media: Media, size: tuple[int, int] | None, path: Path) -> Path:
+def stand_in(media: MediaUse, size: tuple[int, int] | None, path: Path) -> Path:
     """A file of zeros of the media's length, which takes no space, for planning. size: (width, height); None: not
     known; the media's own shape, small."""
     width, height = size or small(media.stream.width, media.stream.height)

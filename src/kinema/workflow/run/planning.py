@@ -6,7 +6,7 @@ once. Of a switch, only the chosen side is evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from .descriptions import (
 )
 from .guides import GUIDES
 from .picture_nodes import EVALUATED
-from .sampler_steps import SAMPLERS, Files, SamplerStep, sampled, sampler_step, shown_frames
+from .sampler_steps import SAMPLERS, MediaFiles, SamplerStep, sampled, sampler_step, shown_frames
 from .values import BLOCK, Inputs, Masks, Pictures, Sound, Video
 
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -106,20 +106,19 @@ class PlannedWorkflow:
 
 
 def plan_workflow(
-    work: Examined, models: Mapping[str, str], inputs: Inputs, files: Files, saved: Mapping[str, Any]
-) -> PlannedWorkflow:  # fmt: skip
-    """Plan a graph. models: by the name of a file in the graph, the model or LoRA file to use for it; "none" leaves a
-    LoRA out. files: where stand-ins of media go. saved: the classes of nodes that write or show.
+    found: PlannedWorkflow, models: Mapping[str, str], inputs: Inputs, files: MediaFiles, saved: Collection[str]
+) -> None:  # fmt: skip
+    """Plan a graph, and fill in `found`. saved: the classes of nodes that write or show. models: by the name of a file
+    in the graph, the model or LoRA file to use for it; "none" leaves a LoRA out.
 
     RequestError: everything that is missing or wrong, at once."""
+    work = found.work
     chosen = chosen_by_name(work, models)
-    planner = _Planner(work, chosen, inputs, files)
+    planner = _Planner(found, chosen, inputs, files)
     planner.trouble += [*work.missing(chosen), *work.wrong]
-    found = planner.found
     found.results = tuple(key for key, node in work.running.items() if node["class_type"] in saved)
     if not found.results and not planner.trouble:
         raise RequestError(f"{work.source} writes no clip.", field="workflow", legal=", ".join(saved))
-    files.is_static = lambda media: not found.needs_sampler(media.link[0])
     for key in found.results:
         planner.evaluate(key)
     if planner.trouble:
@@ -128,7 +127,6 @@ def plan_workflow(
     for step in found.samplers.values():
         found.notes += step.notes
     found.notes = list(dict.fromkeys(found.notes))
-    return found
 
 
 def chosen_by_name(work: Examined, models: Mapping[str, str]) -> dict[str, str]:
@@ -146,12 +144,13 @@ def chosen_by_name(work: Examined, models: Mapping[str, str]) -> dict[str, str]:
 class _Planner:
     """Evaluates nodes on demand."""
 
-    def __init__(self, work: Examined, models: Mapping[str, str], inputs: Inputs, files: Files) -> None:
-        self.work, self.models, self.inputs, self.files = work, models, inputs, files
-        self.found = PlannedWorkflow(work)
+    def __init__(
+        self, found: PlannedWorkflow, models: Mapping[str, str], inputs: Inputs, files: MediaFiles
+    ) -> None:  # fmt: skip
+        self.found, self.work, self.models, self.inputs, self.files = found, found.work, models, inputs, files
         self.trouble: list[str] = []
         self.failed: set[str] = {
-            node.id for node in work.nodes if node.state in ("unknown", "lacks")
+            node.id for node in found.work.nodes if node.state in ("unknown", "lacks")
         }  # fmt: skip
 
     def evaluate(self, key: str) -> None:
@@ -294,4 +293,3 @@ def input_files(node: Evaluated) -> dict[str, str]:
         for each in (declared.inputs if declared else ())
         if each.folder == INPUT and each.name in node.given
     }
-

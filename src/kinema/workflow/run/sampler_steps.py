@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from ...core.card import Card
 from ...core.errors import RequestError
@@ -14,7 +13,7 @@ from ...core.plan import Plan
 from ...core.request import Request
 from ...engine.plan import plan as make_plan
 from ...weights import store
-from .descriptions import Guide, Guider, LatentClip, Levels, Media, ModelUse
+from .descriptions import Guider, Joined, LatentClip, Levels, MediaUse, ModelUse
 
 SHIFT = 8.0
 """Of flow models, without a node that sets it."""
@@ -57,7 +56,7 @@ class SamplerStep:
     plan: Plan
     latent: LatentClip
     part: StepRange
-    media: Mapping[str, Media]
+    media: Mapping[str, MediaUse]
     stand_ins: frozenset[str]
     result: LatentClip
     notes: tuple[str, ...] = ()
@@ -67,27 +66,19 @@ class SamplerStep:
         return self.request.model
 
 
-@dataclass
-class Files:
-    """Writes the media of requests while planning. still: writes a picture that is at hand, and returns its file.
-    is_static: whether no sampler has to run before media are known."""
+class MediaFiles(Protocol):
+    """Files for the media of requests while planning."""
 
-    folder: Path
-    still: Callable[[Media, int, int], Path]
-    is_static: Callable[[Media], bool]
-    count: int = 0
-    stand_ins: dict[str, Media] = field(default_factory=dict)
+    def still(self, media: MediaUse, width: int, height: int, /) -> str | None:
+        """The file of one picture that no sampler has to make, resized; None for others."""
+        ...
 
-    def stand_in(self, media: Media, size: tuple[int, int] | None) -> str:
-        from .media_files import SUFFIX, stand_in
-
-        self.count += 1
-        path = str(stand_in(media, size, self.folder / f"{self.count}{SUFFIX}"))
-        self.stand_ins[path] = media
-        return path
+    def stand_in(self, media: MediaUse, size: tuple[int, int] | None, /) -> str:
+        """A file of the media's shape without its content. size: (width, height), if it is known."""
+        ...
 
 
-def sampler_step(node: str, given: Sampled, files: Files) -> SamplerStep:
+def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
     """The request of a sampler, planned. RequestError, MediaError or ModelError: what its model refuses."""
     use = given.guider.model
     card = store.find(use.model)
@@ -102,9 +93,9 @@ def sampler_step(node: str, given: Sampled, files: Files) -> SamplerStep:
         {"kind": "style", "adapter": adapter, "weight": weight} for adapter, weight in use.styles
     ]
     conditions = [condition for guide in guides for condition in guide.conditions]
-    named: dict[str, Media] = {}
+    named: dict[str, MediaUse] = {}
 
-    def as_stand_in(media: Media) -> str:
+    def as_stand_in(media: MediaUse) -> str:
         path = files.stand_in(media, size)
         named[path] = media
         return path
@@ -112,24 +103,23 @@ def sampler_step(node: str, given: Sampled, files: Files) -> SamplerStep:
     fields["conditions"] = [*plain, *with_files(conditions, as_stand_in)]
     request = Request.from_dict(fields)
     plan = make_plan(request)
-    stills = {path: media for path, media in named.items() if files.is_static(media)}
+    stills = {
+        path: found for path, media in named.items() if (found := files.still(media, plan.width, plan.height))
+    }  # fmt: skip
     if stills:
-        written = {path: str(files.still(media, plan.width, plan.height)) for path, media in stills.items()}
-        request = renamed(request, written)
+        request = renamed(request, stills)
         plan = make_plan(request)
-        named = {written.get(path, path): media for path, media in named.items()}
     result = replace(
         given.latent, width=plan.width, height=plan.height, frames=plan.frames, node=node, encoded=None
     )  # fmt: skip
-    return SamplerStep(
-        node, request, plan, given.latent, given.part, named, frozenset(named) & frozenset(files.stand_ins), result,
-        tuple(notes),
-    )  # fmt: skip
+    media = {stills.get(path, path): each for path, each in named.items()}
+    open_ones = frozenset(named) - frozenset(stills)
+    return SamplerStep(node, request, plan, given.latent, given.part, media, open_ones, result, tuple(notes))
 
 
-def with_files(value: Any, path_of: Callable[[Media], str]) -> Any:
+def with_files(value: Any, path_of: Callable[[MediaUse], str]) -> Any:
     """Plain values with paths in place of media."""
-    if isinstance(value, Media):
+    if isinstance(value, MediaUse):
         return path_of(value)
     if isinstance(value, Mapping):
         return {name: with_files(each, path_of) for name, each in value.items()}
@@ -140,21 +130,22 @@ def with_files(value: Any, path_of: Callable[[Media], str]) -> Any:
 
 def renamed(request: Request, paths: Mapping[str, str]) -> Request:
     """The request with other paths of media."""
-
-    def other(value: Any) -> Any:
-        if isinstance(value, str):
-            return paths.get(value, value)
-        if isinstance(value, list | tuple):
-            return [other(each) for each in value]
-        return value
-
-    conditions = [
-        {name: other(value) for name, value in each.model_dump(mode="json").items()} for each in request.conditions
-    ]
+    conditions = [with_paths(each.model_dump(mode="json"), paths) for each in request.conditions]
     return request.changed(conditions=conditions)
 
 
-def _guides(guider: Guider) -> tuple[Guide, ...]:
+def with_paths(value: Any, paths: Mapping[str, str]) -> Any:
+    """JSON values with other texts in place of paths."""
+    if isinstance(value, str):
+        return paths.get(value, value)
+    if isinstance(value, Mapping):
+        return {name: with_paths(each, paths) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_paths(each, paths) for each in value]
+    return value
+
+
+def _guides(guider: Guider) -> tuple[Joined, ...]:
     """What is joined to the words. Both sides pass through the same nodes."""
     positive, negative = guider.positive.guides, guider.negative.guides if guider.negative else None
     if negative is not None and [each.node for each in positive] != [each.node for each in negative]:
