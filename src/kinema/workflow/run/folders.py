@@ -17,8 +17,8 @@ _PLACE = re.compile(r" \[(input|output|temp)\]$")
 class FolderInputs:
     """A folder of pictures and clips. Names may be absolute paths too: the user of the command line owns both."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
 
     def path(self, name: str, /) -> Path:
         plain = _PLACE.sub("", name)

@@ -101,6 +101,26 @@ class PlannedWorkflow:
                     waiting.append(origin)
         return [each for each in self.nodes if each in found]
 
+    def files(self) -> list[str]:
+        """The files of the input folder that are read."""
+        return sorted({name for node in self.nodes.values() for name in input_files(node).values()})
+
+    def remarks(self) -> list[str]:
+        """How the results differ from ComfyUI's, and the notes of the plans."""
+        plans = [step.plan for step in self.samplers.values()]
+        return list(dict.fromkeys((*self.notes, *(note for plan in plans for note in (*plan.changes, *plan.notes)))))
+
+    def outside(self) -> list[str]:
+        """What is outside the domains of the models; of pictures only those that are known before the run."""
+        found = []
+        for step in self.samplers.values():
+            for sentence in step.plan.outside:
+                if not any(path in sentence for path in step.stand_ins):
+                    for path, media in step.media.items():
+                        sentence = sentence.replace(path, f"The picture of node {media.link[0]}")
+                    found.append(sentence)
+        return list(dict.fromkeys(found))
+
     def needs_sampler(self, node: str) -> bool:
         return any(each in self.samplers for each in self.ancestors(node))
 
