@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from kinema.core.errors import RequestError
 from kinema.workflow.findings import examine
@@ -47,7 +49,7 @@ def test_text_to_video(goldens):
     assert (found.model, found.seed, found.steps, found.guidance) == (MINI, 82628696717253, 30, 6.0)
     assert found.profile == "exact"
     assert found.options == {"shift": 8.0, "noise": "torch", "sampler": "uni_pc", "schedule": "simple"}
-    assert found.width is None and "has the size and length of" in planned.notes[0]
+    assert (found.width, found.frames) == (64, 17) and "has the size and length of" in planned.notes[0]
     prompt = json.loads(json.dumps(goldens["text_to_video_wan"]))
     del prompt["48"]
     prompt["3"]["inputs"]["model"] = ["37", 0]
@@ -86,11 +88,15 @@ def test_pictures_and_loras(goldens, pictures):
     vace = {"wan2.1_vace_14B_fp16.safetensors": MINI, "Wan21_CausVid_14B_T2V_lora_rank32.safetensors": "none"}
     found = only(plan_of(goldens["video_wan_vace_14B_t2v"], vace, pictures))
     assert found.conditions == () and found.options["conditioning_scale"] == [1.0]
-    vace["Wan21_CausVid_14B_T2V_lora_rank32.safetensors"] = "mini-pan-left"
+    lora = pictures / "causvid.safetensors"
+    name = "diffusion_model.blocks.0.self_attn.q"
+    save_file({f"{name}.lora_A.weight": np.zeros((2, 8), np.float32),
+               f"{name}.lora_B.weight": np.zeros((8, 2), np.float32)}, lora)  # fmt: skip
+    vace["Wan21_CausVid_14B_T2V_lora_rank32.safetensors"] = str(lora)
     file = ["LoadImage.image=a.png"]
     planned = plan_of(goldens["video_wan_vace_14B_ref2v"], vace, pictures, file)
     style, reference = only(planned).conditions
-    assert (style.adapter, round(style.weight, 6)) == ("mini-pan-left", 0.3)
+    assert (style.adapter, round(style.weight, 6)) == (str(lora), 0.3)
     assert reference.kind == "reference" and len(reference.images) == 1
     (step,) = planned.samplers.values()
     assert (step.result.references, next(iter(planned.decodes.values())).frames) == (1, step.plan.frames)

@@ -122,7 +122,7 @@ def replaced(latent: LatentClip, **changes: Any) -> LatentClip:
 def encoded(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
     """VAEEncode: frames are cropped to the autoencoder's grid."""
     pictures = given["pixels"]
-    media = MediaUse(pictures, graph.link(node, "pixels"), whole=True)
+    media = MediaUse(pictures, graph.link(node, "pixels"), is_clip=True)
     return (LatentClip(pictures.width, pictures.height, pictures.count, encoded=media),)
 
 

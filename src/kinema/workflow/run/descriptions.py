@@ -47,15 +47,19 @@ class ModelPart:
 
 @dataclass(frozen=True)
 class MediaUse:
-    """Pictures or masks that a condition names, resized as they are written. link: where they come from. frames: at
-    most so many from the front; None: all. whole: not resized."""
+    """Pictures or masks that a condition names, resized to the clip's size as they are written.
+
+    link: where they come from. is_clip: as many frames as the clip has, from the front; else the first one. pad: the
+    value of the frames after its end; None: it stays shorter. empty: only its length and size count, all is `pad`.
+    """
 
     stream: Pictures | Masks
     link: Link
-    frames: int | None = None
+    is_clip: bool = False
+    pad: float | None = None
+    empty: bool = False
     method: str = "bilinear"
     crop: str = "center"
-    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ...core.leftovers import temporary_folder
 from ..findings import Examined
@@ -19,14 +20,15 @@ __all__ = ["Engines", "NodeCache", "planned_workflow", "run_workflow"]
 
 def run_workflow(
     work: Examined, *, models: Mapping[str, str], inputs: Inputs, outputs: Outputs, cache: NodeCache | None,
-    engines: Engines, report: Callable[[NodeEvent], None] = lambda _event: None,
+    engines: Engines, report: Callable[[NodeEvent], None] = lambda _event: None, carry: Mapping[str, Any] | None = None,
     before: Callable[[PlannedWorkflow], None] = lambda _planned: None,
 ) -> list[Written]:  # fmt: skip
     """Run the graph of a workflow; returns the files of its results.
 
     models: by the name of a file in the graph, the model or LoRA file to use for it; "none" leaves a LoRA out. cache:
     of results; None: nothing is kept. report: called with what happens to each node; may raise to stop, and no partial
-    file remains. before: called with the plan before anything runs.
+    file remains. carry: the graph as it is written into the files, {"prompt", "workflow"}; None: the prompt alone.
+    before: called with the plan before anything runs.
 
     A result that an earlier run left in the cache is not computed: its files are those still in place, if
     `outputs.holds(path)` says so, else copies under new names. RequestError: everything that is missing or wrong, at
@@ -39,7 +41,8 @@ def run_workflow(
         keys = Keys(planned, inputs)
         plan_workflow(planned, models, inputs, PlanningFiles(folder, used, keys), SAVED)
         before(planned)
-        return WorkflowRun(planned, keys, used, engines, outputs, SAVED, report).run()
+        carried = {"prompt": work.prompt} if carry is None else carry
+        return WorkflowRun(planned, keys, used, engines, outputs, SAVED, carried, report).run()
 
 
 def planned_workflow(work: Examined, *, models: Mapping[str, str], inputs: Inputs) -> PlannedWorkflow:

@@ -6,7 +6,10 @@ from typing import Any
 
 from ...core.errors import RequestError
 from .described import Describe, Describing, Given
-from .descriptions import Joined, LatentClip, MediaUse
+from .descriptions import Conditioning, Joined, LatentClip, MediaUse
+from .values import Pictures
+
+GRAY = 0.5
 
 
 def _joined(given: Given, guide: Joined, latent: LatentClip, *more: Any) -> tuple[Any, ...]:
@@ -39,23 +42,33 @@ def first_and_last(graph: Describing, node: str, given: Given) -> tuple[Any, ...
 
 
 def vace(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
-    for name in ("control_video", "control_masks"):
-        if name in given:
-            raise RequestError(f"its input {name}.", field="workflow", legal="no link")
+    """WanVaceToVideo. A control clip without masks may be shorter; with masks it is gray after its end, and masks are 1
+    after theirs. Masks alone lie on gray."""
     conditions: list[dict[str, Any]] = []
-    if "reference_image" in given:
-        media = MediaUse(given["reference_image"], graph.link(node, "reference_image"), frames=1)
+    control, masks, reference = (given.get(name) for name in ("control_video", "control_masks", "reference_image"))
+    if control is not None:
+        pad = None if masks is None else GRAY
+        media = MediaUse(control, graph.link(node, "control_video"), is_clip=True, pad=pad)
+        conditions.append({"kind": "source", "video": media})
+    elif masks is not None:
+        gray = Pictures(masks.count, masks.height, masks.width, 3, masks.blocks)
+        media = MediaUse(gray, graph.link(node, "control_masks"), is_clip=True, pad=GRAY, empty=True)
+        conditions.append({"kind": "source", "video": media})
+    if masks is not None:
+        media = MediaUse(masks, graph.link(node, "control_masks"), is_clip=True, pad=1.0)
+        conditions.append({"kind": "mask", "video": media, "fill": "source"})
+    if reference is not None:
+        media = MediaUse(reference, graph.link(node, "reference_image"))
         conditions.append({"kind": "reference", "images": [media]})
-    guide = Joined(node, tuple(conditions), {"conditioning_scale": [float(given.get("strength", 1.0))]})
-    references = len(conditions)
-    return _joined(given, guide, _latent(given, references), references)
+    strength = float(given.get("strength", 1.0))
+    options = {"conditioning_scale": [strength], "vace_split": "soft", "motion_words": "text"}
+    references = int(reference is not None)
+    return _joined(given, Joined(node, tuple(conditions), options), _latent(given, references), references)
 
 
 def stable_video_diffusion(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
     """The frame rate is a condition here; the file's own may differ. There are no words."""
-    from .descriptions import Conditioning
-
-    first = {"kind": "image", "at": "first", "image": MediaUse(given["init_image"], graph.link(node, "init_image"), 1)}
+    first = {"kind": "image", "at": "first", "image": MediaUse(given["init_image"], graph.link(node, "init_image"))}
     guide = Joined(
         node, (first,),
         {"motion": given["motion_bucket_id"], "augmentation": float(given["augmentation_level"])},

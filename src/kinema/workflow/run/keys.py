@@ -11,6 +11,7 @@ from ...core.errors import MediaError
 from ...weights import store, styles
 from .cache import key_of
 from .descriptions import LatentClip, Link, MediaUse
+from .media_files import Canvas, num_frames
 from .planning import Evaluated, PlannedWorkflow, input_files
 from .sampler_steps import SamplerStep, with_paths
 from .values import Inputs
@@ -34,9 +35,11 @@ class Keys:
     def link(self, link: Link) -> str:
         return f"{self.node(link[0])}/{link[1]}"
 
-    def media(self, media: MediaUse, width: int, height: int) -> str:
+    def media(self, media: MediaUse, canvas: Canvas) -> str:
         """The key of pictures written for a condition."""
-        return key_of("media", self.link(media.link), width, height, media.method, media.crop, media.frames)
+        facts = (num_frames(media, canvas), media.pad, media.empty, media.method, media.crop)
+        link = media.link if not media.empty else None
+        return key_of("media", self.link(link) if link else "", canvas.width, canvas.height, *facts)
 
     def _of(self, node: str) -> str:
         if (step := self.planned.samplers.get(node)) is not None:
@@ -58,7 +61,7 @@ class Keys:
         return found
 
     def _sampler(self, step: SamplerStep) -> str:
-        paths = {path: self.media(media, step.plan.width, step.plan.height) for path, media in step.media.items()}
+        paths = {path: self.media(media, step.canvas) for path, media in step.media.items()}
         plan = with_paths(step.plan.deciding(), paths)
         return key_of("sample", plan, asdict(step.part), self._latent(step.latent, step), self._weights(step))
 
@@ -66,7 +69,7 @@ class Keys:
         if latent.node:
             return [self.node(latent.node), latent.trimmed]
         if latent.encoded is not None:
-            return ["encoded", self.media(latent.encoded, step.plan.width, step.plan.height), latent.trimmed]
+            return ["encoded", self.media(latent.encoded, step.canvas), latent.trimmed]
         return ["empty"]
 
     def _weights(self, step: SamplerStep) -> Mapping[str, str]:

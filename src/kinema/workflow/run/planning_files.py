@@ -8,7 +8,7 @@ from pathlib import Path
 from .cache import NodeCache
 from .descriptions import MediaUse
 from .keys import Keys
-from .media_files import SUFFIX, num_frames, stand_in, write_media
+from .media_files import SUFFIX, Canvas, stand_in, write_media
 
 
 class PlanningFiles:
@@ -18,14 +18,10 @@ class PlanningFiles:
         self.folder, self.cache, self.keys = folder, cache, keys
         self.count = 0
 
-    def still(self, media: MediaUse, width: int, height: int, /) -> str | None:
-        """The file of one picture that no sampler has to make, resized; None for others."""
-        if num_frames(media) > 1 or self.keys.planned.needs_sampler(media.link[0]):
-            return None
-        make = partial(write_media, media, width, height)
-        return str(self.cache.get(self.keys.media(media, width, height), SUFFIX, make))
-
-    def stand_in(self, media: MediaUse, size: tuple[int, int] | None, /) -> str:
-        """A file of the media's shape without its content. size: (width, height), if it is known."""
-        self.count += 1
-        return str(stand_in(media, size, self.folder / f"{self.count}{SUFFIX}"))
+    def path(self, media: MediaUse, canvas: Canvas, /) -> tuple[Path, bool]:
+        """The file of one picture that no sampler has to make, resized, and False; for others one of the same shape
+        without the content, and True."""
+        if media.is_clip or self.keys.planned.needs_sampler(media.link[0]):
+            self.count += 1
+            return stand_in(media, canvas, self.folder / f"{self.count}{SUFFIX}"), True
+        return self.cache.get(self.keys.media(media, canvas), SUFFIX, partial(write_media, media, canvas)), False

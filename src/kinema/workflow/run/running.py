@@ -15,9 +15,9 @@ import numpy as np
 from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
-from .descriptions import LatentClip
+from .descriptions import LatentClip, MediaUse
 from .keys import Keys
-from .media_files import SUFFIX, fitted, num_frames, write_media
+from .media_files import SUFFIX, Canvas, write_media
 from .planning import DecodeStep, PlannedWorkflow
 from .sampler_steps import SamplerStep, renamed
 from .values import NodeEvent, Outputs, Written
@@ -34,15 +34,15 @@ class Engines(Protocol):
 
 
 class WorkflowRun:
-    """One run. saved: the nodes that write files, by class."""
+    """One run. saved: the nodes that write files, by class. carry: the graph as it is written into them."""
 
     def __init__(
         self, planned: PlannedWorkflow, keys: Keys, cache: NodeCache, engines: Engines, outputs: Outputs,
-        saved: Mapping[str, Callable[[str, Mapping[str, Any], Outputs], list[Written]]],
+        saved: Mapping[str, Callable[..., list[Written]]], carry: Mapping[str, Any],
         report: Callable[[NodeEvent], None],
     ) -> None:  # fmt: skip
         self.planned, self.keys, self.cache, self.engines = planned, keys, cache, engines
-        self.outputs, self.saved, self.report = outputs, saved, report
+        self.outputs, self.saved, self.carry, self.report = outputs, saved, carry, report
 
     def run(self) -> list[Written]:
         """Execute; returns what the results are, in their order. Raises what nodes raise, and what `report` raises."""
@@ -94,12 +94,7 @@ class WorkflowRun:
         from ...engine.segment import Segment
 
         on_event = self._events(step.node)
-        size = (step.plan.width, step.plan.height)
-        written = {
-            path: str(self.cache.get(self.keys.media(step.media[path], *size), SUFFIX,
-                                     partial(write_media, step.media[path], *size)))
-            for path in step.stand_ins
-        }  # fmt: skip
+        written = {path: self._media(step.media[path], step.canvas) for path in step.stand_ins}
         part = step.part
         with self.engines.lease(step.model, on_event) as engine:
             plan = engine.plan(renamed(step.request, written))
@@ -111,6 +106,11 @@ class WorkflowRun:
             found = engine.sample_latents(plan, segment, latents, on_event=on_event)
         _save_array(found.numpy(), target)
 
+    def _media(self, media: MediaUse, canvas: Canvas) -> str:
+        """The file of pictures for a condition, written now."""
+        make = partial(write_media, media, canvas)
+        return str(self.cache.get(self.keys.media(media, canvas), SUFFIX, make))
+
     def _latents(self, latent: LatentClip, step: SamplerStep, engine: Any, plan: Any) -> Any:
         """The latents that a node is given, (1, C, T, H, W); None for empty ones."""
         import torch
@@ -121,8 +121,7 @@ class WorkflowRun:
                 raise MediaError(f"{self.cache.folder}: a result that was there is missing.")
             found = torch.from_numpy(np.load(path, allow_pickle=False))
         elif latent.encoded is not None:
-            stream = fitted(latent.encoded, step.plan.width, step.plan.height)
-            frames_FHWC = np.concatenate(list(stream.blocks(0, num_frames(latent.encoded))))
+            frames_FHWC = np.load(self._media(latent.encoded, step.canvas), mmap_mode="r", allow_pickle=False)
             found = engine.encode_pictures(plan, frames_FHWC)
         else:
             return None
@@ -157,7 +156,9 @@ class WorkflowRun:
         """Write the files of a node, and keep copies of them."""
         found = self.planned.nodes[node]
         outputs = _Reserving(self.outputs)
-        written = self.saved[found.kind](node, found.given, outputs)
+        written = self.saved[found.kind](
+            node, found.given, outputs, carry=self.carry, on_event=self._events(node)
+        )  # fmt: skip
         key, records = self.keys.node(node), []
         for number, each in enumerate(written):
             prefix, suffix, kind = outputs.given.get(each.path, ("ComfyUI", each.path.suffix, each.kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from ...core.card import Card
@@ -14,6 +15,7 @@ from ...core.request import Request
 from ...engine.plan import plan as make_plan
 from ...weights import store
 from .descriptions import Guider, Joined, LatentClip, Levels, MediaUse, ModelUse
+from .media_files import Canvas
 
 SHIFT = 8.0
 """Of flow models, without a node that sets it."""
@@ -65,16 +67,16 @@ class SamplerStep:
     def model(self) -> str:
         return self.request.model
 
+    @property
+    def canvas(self) -> Canvas:
+        return Canvas(self.plan.width, self.plan.height, self.plan.frames)
+
 
 class MediaFiles(Protocol):
     """Files for the media of requests while planning."""
 
-    def still(self, media: MediaUse, width: int, height: int, /) -> str | None:
-        """The file of one picture that no sampler has to make, resized; None for others."""
-        ...
-
-    def stand_in(self, media: MediaUse, size: tuple[int, int] | None, /) -> str:
-        """A file of the media's shape without its content. size: (width, height), if it is known."""
+    def path(self, media: MediaUse, canvas: Canvas, /) -> tuple[Path, bool]:
+        """The file of media, and whether it only stands for one that is not written yet."""
         ...
 
 
@@ -84,37 +86,34 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
     card = store.find(use.model)
     notes: list[str] = []
     fields = _fields(given, card, notes)
-    size = (fields["width"], fields["height"]) if "width" in fields else None
+    canvas = Canvas(fields["width"], fields["height"], fields["frames"])
     guides = _guides(given.guider)
     for guide in guides:
         fields |= guide.fields
         notes += guide.notes
-    plain: list[dict[str, Any]] = [
+    styles: list[dict[str, Any]] = [
         {"kind": "style", "adapter": adapter, "weight": weight} for adapter, weight in use.styles
     ]
+    media: dict[str, MediaUse] = {}
+    stand_ins: set[str] = set()
+
+    def path_of(each: MediaUse) -> str:
+        path, is_stand_in = files.path(each, canvas)
+        media[str(path)] = each
+        stand_ins.update([str(path)] if is_stand_in else ())
+        return str(path)
+
     conditions = [condition for guide in guides for condition in guide.conditions]
-    named: dict[str, MediaUse] = {}
-
-    def as_stand_in(media: MediaUse) -> str:
-        path = files.stand_in(media, size)
-        named[path] = media
-        return path
-
-    fields["conditions"] = [*plain, *with_files(conditions, as_stand_in)]
+    fields["conditions"] = [*styles, *with_files(conditions, path_of)]
     request = Request.from_dict(fields)
     plan = make_plan(request)
-    stills = {
-        path: found for path, media in named.items() if (found := files.still(media, plan.width, plan.height))
-    }  # fmt: skip
-    if stills:
-        request = renamed(request, stills)
-        plan = make_plan(request)
     result = replace(
-        given.latent, width=plan.width, height=plan.height, frames=plan.frames, node=node, encoded=None
+        given.latent, width=plan.width, height=plan.height, frames=plan.frames, node=node, encoded=None, trimmed=0,
+        references=max(0, given.latent.references - given.latent.trimmed),
     )  # fmt: skip
-    media = {stills.get(path, path): each for path, each in named.items()}
-    open_ones = frozenset(named) - frozenset(stills)
-    return SamplerStep(node, request, plan, given.latent, given.part, media, open_ones, result, tuple(notes))
+    return SamplerStep(
+        node, request, plan, given.latent, given.part, media, frozenset(stand_ins), result, tuple(notes)
+    )  # fmt: skip
 
 
 def with_files(value: Any, path_of: Callable[[MediaUse], str]) -> Any:
@@ -151,6 +150,9 @@ def _guides(guider: Guider) -> tuple[Joined, ...]:
     if negative is not None and [each.node for each in positive] != [each.node for each in negative]:
         raise RequestError("The positive and the negative condition come from different nodes.", field="workflow",
                            legal="both outputs of one conditioning node")  # fmt: skip
+    if len(positive) > 1:
+        nodes = ", ".join(each.node for each in positive)
+        raise RequestError(f"Conditions of the nodes {nodes} are joined.", field="workflow", legal="those of one node")
     return positive
 
 
@@ -187,12 +189,13 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
 def _size(latent: LatentClip, use: ModelUse, card: Card, notes: list[str]) -> dict[str, Any]:
     """The size and length of the graph, or, for a model that the user names and that cannot make them, its own."""
     step = card.frames.step
-    frames = (latent.frames - 1) // step * step + 1
-    is_legal = card.size.legal(latent.width, latent.height) and card.frames.legal(frames)
+    frames = max(1, ((latent.frames - 1) // step - max(0, latent.trimmed - latent.references)) * step + 1)
+    size = (latent.width, latent.height)
+    is_legal = card.size.legal(*size) and card.frames.legal(frames)
     if use.replaced and not is_legal and not latent.node:
         notes.append(f"The clip has the size and length of {use.model}.")
-        return {}
-    return {"width": latent.width, "height": latent.height, "frames": frames}
+        size, frames = card.size.like(*size) if card.size.any_aspect else card.size.trained[0], card.frames.trained
+    return {"width": size[0], "height": size[1], "frames": frames}
 
 
 def latent_frames(latent: LatentClip, step: int) -> int:

@@ -29,8 +29,8 @@ def _saved(node: str, inputs: Mapping[str, Any], outputs: Outputs, suffix: str) 
     return [Written(node, path, "output", {"fps": fps, "frames": pictures.count})]
 
 
-SAVED: Mapping[str, Callable[[str, Mapping[str, Any], Outputs], list[Written]]] = {
-    "SaveVideo": lambda node, inputs, outputs: _saved(node, inputs, outputs, ".mp4"),
-    "SaveWEBM": lambda node, inputs, outputs: _saved(node, inputs, outputs, ".webm"),
-    "SaveAnimatedWEBP": lambda node, inputs, outputs: _saved(node, inputs, outputs, ".webp"),
+SAVED: Mapping[str, Callable[..., list[Written]]] = {
+    "SaveVideo": lambda node, inputs, outputs, **_: _saved(node, inputs, outputs, ".mp4"),
+    "SaveWEBM": lambda node, inputs, outputs, **_: _saved(node, inputs, outputs, ".webm"),
+    "SaveAnimatedWEBP": lambda node, inputs, outputs, **_: _saved(node, inputs, outputs, ".webp"),
 }
