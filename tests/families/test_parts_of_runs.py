@@ -219,6 +219,49 @@ def test_added_noise_follows_the_seed_plus_one(mini, reference):
     assert torch.equal(mini.sample_latents(planned(mini, "lcm"), Segment(), state=states[0]), found)
 
 
+@pytest.mark.parametrize("form", ["on", "comfyui"])
+def test_cfg_zero_star_is_its_formula(mini, reference, form):
+    """a = <x - c, x - u> / |x - u|^2. Published: u + a (x - u) in place of u; the node: see the docstring."""
+
+    def model(x, sigma):
+        c, u = (x - sigma * reference.velocity(x, sigma, text) for text in (PROMPT, NEGATIVE))
+        a = ((x - c) * (x - u)).sum() / ((x - u) ** 2).sum()
+        if form == "on":
+            scaled = x + a * (u - x)
+            return scaled + CFG * (c - scaled)
+        return u + CFG * (c - u) + u * (a - 1) + CFG * u * (1 - a)
+
+    found = mini.sample_latents(planned(mini, cfg_zero=form), Segment())
+    near(found, reference.raw(euler(model, drawn(), simple(STEPS))))
+    assert float((found - mini.sample_latents(planned(mini), Segment())).abs().max()) > 10 * TOLERANCE
+
+
+def test_skip_layer_guidance_is_its_formula(mini, reference):
+    """Away from the network without blocks 1 and 4, while sigma is in the range; then scaled to the prompt's spread."""
+    first, last, strength, rescale = 0.0, 0.5, 2.0, 0.7
+    net, ran = reference.net, []
+
+    def model(x, sigma):
+        c, u = (x - sigma * reference.velocity(x, sigma, text) for text in (PROMPT, NEGATIVE))
+        guided = u + CFG * (c - u)
+        if not shifted(1 - last) <= sigma <= shifted(1 - first):
+            return guided
+        ran.append(sigma)
+        kept = net.blocks[1].forward, net.blocks[4].forward
+        net.blocks[1].forward = net.blocks[4].forward = lambda hidden, *_: hidden
+        guided = guided + strength * (c - (x - sigma * reference.velocity(x, sigma)))
+        net.blocks[1].forward, net.blocks[4].forward = kept
+        return guided * (rescale * c.std() / guided.std() + 1 - rescale)
+
+    plan = planned(mini, skip_layers="1, 4, 77", skip_strength=strength, skip_from=first, skip_to=last,
+                   skip_rescale=rescale)  # fmt: skip
+    assert any("77 have no effect" in note for note in plan.notes)
+    near(mini.sample_latents(plan, Segment()), reference.raw(euler(model, drawn(), simple(STEPS))))
+    assert 0 < len(ran) < STEPS
+    with pytest.raises(RequestError, match="no list of blocks"):
+        planned(mini, skip_layers="all")
+
+
 def test_stable_video_diffusion_is_the_loop(tmp_path):
     """Euler on Karras' sigmas; the noise is drawn frame by frame and scaled by sqrt(1 + sigma^2)."""
     from diffusers import UNetSpatioTemporalConditionModel
