@@ -63,6 +63,9 @@ class GuidanceStep(Protocol):
     def combine(self) -> Callable[[dict[Branch, Any]], Any]: ...
 
     @property
+    def correct(self) -> Callable[[dict[Branch, Any], Any, Any, float], Any] | None: ...
+
+    @property
     def kind(self) -> Hashable: ...
 
 

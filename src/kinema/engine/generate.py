@@ -121,7 +121,10 @@ def denoise(
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            output = guidance[step].combine(predict(shown(scheduler, x, t), t, guidance[step].branches))
+            outputs = predict(shown(scheduler, x, t), t, guidance[step].branches)
+            output = guidance[step].combine(outputs)
+            if (correct := guidance[step].correct) is not None:
+                output = correct(outputs, output, x, noise_level(scheduler, step))
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
         if not finite(x):
