@@ -177,7 +177,8 @@ def test_the_page_is_kept_apart_and_ids_are_the_clients_own(client, store):
     extra = {"extra_pnginfo": {"workflow": page}, "comfy_usage_source": "test"}
     assert client.submit(prompt(seed=9), prompt_id=mine, extra_data=extra) == mine
     assert client.submit(prompt(seed=9), prompt_id=mine, extra_data=extra) == mine  # sent again
-    assert client.ask("/prompt", {"prompt": prompt(seed=10), "prompt_id": mine})[1]["error"]["type"] == "invalid_prompt_id"
+    other = client.ask("/prompt", {"prompt": prompt(seed=10), "prompt_id": mine})[1]
+    assert other["error"]["type"] == "invalid_prompt_id"
     body = job_of(store, mine).body
     assert "x" * 1000 not in json.dumps(body) and json.loads(store.media.open(body["workflow"]).read()) == page
     client.wait(mine)
@@ -222,7 +223,7 @@ def test_a_paused_queue_starts_nothing(client):
     assert client.ask("/queue", {"paused": True})[0] == 200
     ids = [client.submit(prompt(seed=20 + n)) for n in range(3)]
     first = client.submit(prompt(seed=24), front=True)
-    between = client.ask("/prompt", {"prompt": prompt(seed=25), "number": -10**6})[1]
+    between = client.ask("/prompt", {"prompt": prompt(seed=25), "number": -(10**6)})[1]
     assert client.ask("/queue")[1]["paused"] is True
     time.sleep(0.3)
     pending = [item[1] for item in client.ask("/queue")[1]["queue_pending"]]
@@ -332,6 +333,6 @@ def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
                 socket.recv(timeout=5)
     with contextlib.ExitStack() as stack:
         for _ in range(20):
-            stack.enter_context(connect(f"ws://{address}/ws?clientId={client.id}"))
+            stack.enter_context(connect(f"ws://{address}/ws?clientId={client.id}", close_timeout=0.05))
         id = client.submit(prompt(seed=50, steps=3))
         assert client.wait(id)["status"] == "completed"
