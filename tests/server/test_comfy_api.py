@@ -18,6 +18,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from kinema.http.connection_limits import ConnectionLimits
 from kinema.jobs.job import Job
 from kinema.jobs.store import JobStore
 from kinema.server.comfy.outputs import ResultName, ResultNames
@@ -321,6 +322,21 @@ def test_the_token_and_the_origin_of_the_socket(store):
             assert client.ask(path)[0] == 401
         assert client.ask("/prompt", {"prompt": prompt()})[0] == client.ask("/interrupt", {})[0] == 401
         assert ComfyClient(address, token).ask("/prompt")[0] == 200
+
+
+def test_a_socket_has_no_time_limit_but_counts_as_a_connection(store):
+    limits = ConnectionLimits(head_s=0.2, body_s=0.2, each=3)
+    with serving(store, limits, planners=1) as address:
+        client = ComfyClient(address)
+        with client.socket() as one, client.socket() as two, client.socket():
+            with pytest.raises(OSError):
+                client.ask("/prompt")
+            time.sleep(0.5)
+            for each in (one, two):
+                each.send(json.dumps({"type": "feature_flags", "data": {}}))
+                assert {json.loads(each.recv())["type"] for _ in range(2)} == {"status", "feature_flags"}
+        time.sleep(0.1)
+        assert client.ask("/prompt")[0] == 200
 
 
 def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
