@@ -73,7 +73,7 @@ def until_end(socket: ClientConnection, id: str) -> list[Any]:
     """Messages up to the end of a workflow, as the websockets example waits for it; binary ones as they are."""
     found: list[Any] = []
     while True:
-        text = socket.recv(timeout=30)
+        text = socket.recv(timeout=120)
         found.append(json.loads(text) if isinstance(text, str) else text)
         if isinstance(text, str) and found[-1]["type"] == "executing":
             data = found[-1]["data"]
