@@ -88,6 +88,30 @@ def test_the_example_client_gets_its_result(client):
     assert client.ask(f"/history/{again}")[1][again]["outputs"] == record["outputs"]
 
 
+def test_comfy_api_simplified_unchanged(client, address, tmp_path):
+    """A client library as it is: it submits, then listens, then reads the history; and uploads a picture."""
+    from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper
+
+    (tmp_path / "flow.json").write_text(json.dumps(prompt(seed=3, steps=6, step_s=0.05, prefix="simplified/A")))
+    flow = ComfyWorkflowWrapper(str(tmp_path / "flow.json"))
+    flow.set_node_param("KSampler", "seed", 77)
+    api = ComfyApiWrapper(f"http://{address}")
+    [(name, content)] = api.queue_and_wait_images(flow, "Save it").items()
+    assert name == "A_00001_.webp" and Image.open(io.BytesIO(content)).size == (8, 4)
+    [(again, _)] = api.queue_and_wait_images(flow, "Save it").items()
+    assert again == name
+    Image.new("RGB", (3, 2)).save(tmp_path / "photo.png")
+    told = api.upload_image(tmp_path / "photo.png", "mine")
+    assert (told["name"], told["subfolder"], told["type"]) == ("photo.png", "mine", "input")
+    picture = prompt(seed=1)
+    picture["99"] = {"class_type": "LoadImage", "inputs": {"image": "mine/photo.png"}, "_meta": {"title": "Picture"}}
+    picture["28"]["inputs"]["images"] = ["99", 0]
+    assert len(api.queue_and_wait_images(ComfyWorkflowWrapper(picture), "Save it")) == 1
+    assert api.get_queue() == {"queue_running": [], "queue_pending": [], "paused": False}
+    assert api.get_system_stats()["devices"] and "KSampler" in api.get_object_info("KSampler")
+    api.interrupt()
+
+
 def test_previews_go_to_clients_that_announced_them(client):
     with client.socket() as socket:
         socket.recv()

@@ -1,7 +1,8 @@
 """Run a workflow in a worker: its nodes' events become events of the job, its files media with names of their own.
 
 An attempt that follows a killed one takes the results of finished nodes from the cache of nodes, so it goes on at the
-first node without a result. It counts as going on, for the limit of attempts, if it gets further than the ones before.
+first node without a result. It counts as going on, for the limit of attempts, if it finishes a node that takes long
+(one that reports progress) and that no earlier attempt has finished.
 """
 
 from __future__ import annotations
@@ -105,12 +106,12 @@ class NodeReports:
     _running: str = ""
     _counted: tuple[str, float, float] = ("", 0.0, 0.0)
     _told_s: float = 0.0
-    _done: int = 0
+    _finished: list[str] = field(default_factory=list)
     _count: int = 0
 
     def __post_init__(self) -> None:
         kept = self.context.claim.kept
-        self._done = int(kept.facts.get("nodes", 0)) if kept is not None else 0
+        self._finished = [*kept.facts.get("nodes", ())] if kept is not None else []
 
     def __call__(self, event: NodeEvent) -> None:
         """Take an event of a run. Raises Cancelled or Returned if the work should stop."""
@@ -133,7 +134,7 @@ class NodeReports:
             for each in event.data.get("written", ()):
                 self.store(each)
             tell("node", {"event": "executed", "node": node, "output": self.shown.get(node, {})})
-            self._went_on()
+            self._went_on(node)
         self.context.check()
 
     def _begin(self) -> None:
@@ -152,14 +153,13 @@ class NodeReports:
         fraction = min(1.0, (self._count + part) / max(1, len(self.nodes)))
         self.context.outbox.progress(ProgressState("sample", fraction, done=int(value), total=int(most)).to_dict())
 
-    def _went_on(self) -> None:
-        """Count a node; an attempt that has finished more of them than all before goes on."""
+    def _went_on(self, node: str) -> None:
+        """Count a node that has finished."""
         self._count += 1
         self._running = ""
-        if self._count > self._done:
-            self._done = self._count
-            if self.context.due_to_keep():
-                self.context.keep(lambda path: path.write_text(str(self._count)), {"nodes": self._count})
+        if self._counted[0] == node and node not in self._finished:
+            self._finished.append(node)
+            self.context.keep(lambda path: path.write_text(" ".join(self._finished)), {"nodes": self._finished})
 
     def store(self, written: Written) -> None:
         """Store a file that a node wrote, with its name, once."""
