@@ -28,7 +28,7 @@ from .templates import Templates
 FRONTEND = "1.58.1"
 """The version of comfyui-frontend-package that is tested."""
 FEATURES: Mapping[str, Any] = {
-    "supports_preview_metadata": True, "max_upload_size": 4 * 2**30, "node_replacements": True, "assets": False,
+    "supports_preview_metadata": True, "node_replacements": True, "assets": False,
     "extension": {"manager": {"supports_v4": False}},
 }  # fmt: skip
 ARGUMENTS = ("kinema", "serve", "--disable-api-nodes")
@@ -36,14 +36,15 @@ ARGUMENTS = ("kinema", "serve", "--disable-api-nodes")
 
 
 class AboutRoutes:
-    """store: the uploads, which nodes can choose."""
+    """store: the uploads, which nodes can choose. max_upload_bytes: of one."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, max_upload_bytes: int) -> None:
         self.inputs, self.templates = NamedFiles(store, "input"), Templates()
+        self.features = {**FEATURES, "max_upload_size": max_upload_bytes}
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/features", _fixed(dict(FEATURES))), Route("/system_stats", self.system),
+            Route("/features", _fixed(self.features)), Route("/system_stats", self.system),
             Route("/object_info", self.nodes), Route("/object_info/{name}", self.node),
             Route("/embeddings", _fixed([])), Route("/extensions", _fixed([])), Route("/i18n", _fixed({})),
             Route("/node_replacements", _fixed({})), Route("/workflow_templates", _fixed({})),

@@ -81,7 +81,7 @@ class Interface:
             Mount("/assets", app=_Cached(StaticFiles(directory=self.folder / "assets", check_dir=False))),
             Mount(BASE, routes=[
                 Route("/", self.page), Route("/token", self.enter, methods=["POST"]),
-                Mount("/api", routes=self.api), *self.api, Mount("/", app=_Cached(static)),
+                *self.api, Mount("/", app=_Cached(static)),
             ]),
         ]  # fmt: skip
 

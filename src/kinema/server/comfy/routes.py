@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from starlette.routing import BaseRoute, Match, Mount
@@ -10,35 +9,52 @@ from starlette.types import Scope
 
 from ...http.token import BearerToken
 from ...jobs.store import JobStore
+from ..settings import ServerSettings
 from .about_routes import AboutRoutes
+from .history_routes import HistoryRoutes
 from .input_routes import InputRoutes
 from .interface import Interface
+from .jobs_routes import ComfyJobRoutes
+from .prompt_routes import PromptRoutes
+from .queue_routes import QueueRoutes
 from .settings_routes import SettingsRoutes
 from .userdata_routes import UserdataRoutes
 from .view_routes import ViewRoutes
 
 
 class ComfyRoutes:
-    """store: the jobs and media. max_upload_bytes: of an upload. token: of the server. ui: the folder of the interface,
-    None for the API alone."""
+    """store: the jobs and media. token: of the server."""
 
-    def __init__(self, store: JobStore, max_upload_bytes: int, token: BearerToken, ui: Path | None) -> None:
-        self.inputs = InputRoutes(store, max_upload_bytes)
-        view = ViewRoutes(store, lambda folder, name: None, lambda folder: [])
-        parts: list[Any] = [self.inputs, view, UserdataRoutes(store), SettingsRoutes(store), AboutRoutes(store)]
+    def __init__(self, store: JobStore, settings: ServerSettings, token: BearerToken) -> None:
+        view = ViewRoutes(store)
+        prompts = PromptRoutes(
+            store, models=settings.models, find_input=view.media_of, max_body_bytes=settings.max_body_bytes,
+            max_queued=settings.max_queued,
+        )  # fmt: skip
+        parts: list[Any] = [
+            prompts, QueueRoutes(store), HistoryRoutes(store), ComfyJobRoutes(store),
+            InputRoutes(store, settings.max_upload_bytes), view, UserdataRoutes(store), SettingsRoutes(store),
+            AboutRoutes(store, settings.max_upload_bytes),
+        ]  # fmt: skip
         self.api: list[BaseRoute] = [route for part in parts for route in part.routes()]
-        self.interface = None if ui is None else Interface(ui, token, self.api)
+        self.interface = None if settings.ui is None else Interface(settings.ui, token, with_api(self.api))
 
     def routes(self) -> list[BaseRoute]:
         """To be put after all other routes: some of Kinema's have the same paths, and come first without /api."""
         own = self.interface.routes() if self.interface is not None else []
-        return [*own, Mount("/api", routes=self.api), _Beside("", routes=self.api)]
+        return [*own, *with_api(self.api)]
 
 
-class _Beside(Mount):
-    """Routes without a prefix, which leave all other paths and methods to the application."""
+def with_api(routes: list[BaseRoute]) -> list[BaseRoute]:
+    """The routes with and without /api."""
+    return [_Matching("/api", routes=routes), _Matching("", routes=routes)]
+
+
+class _Matching(Mount):
+    """Routes that leave all other paths and methods to the rest of the application."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if any(route.matches(scope)[0] is Match.FULL for route in self.routes):
-            return super().matches(scope)
+        match, found = super().matches(scope)
+        if match is Match.FULL and any(route.matches({**scope, **found})[0] is Match.FULL for route in self.routes):
+            return match, found
         return Match.NONE, {}
