@@ -33,6 +33,12 @@ FEATURES: Mapping[str, Any] = {
 }  # fmt: skip
 ARGUMENTS = ("kinema", "serve", "--disable-api-nodes")
 """As the interface reads the command line: with the last one it asks no other site for news."""
+_PLAIN = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="180"><defs><linearGradient id="a" x2="1" y2="1">'
+    '<stop stop-color="#31415f"/><stop offset="1" stop-color="#22262e"/></linearGradient></defs>'
+    '<path d="M0 0h320v180H0z" fill="url(#a)"/></svg>'
+)
+"""The picture of a template whose own is in a package that is not installed."""
 
 
 class AboutRoutes:
@@ -102,6 +108,8 @@ class AboutRoutes:
         if name.startswith("index.") and name.endswith(".json") and name != "index.schema.json":
             return Response(await run_in_threadpool(self.templates.index, name), media_type="application/json")
         place = await run_in_threadpool(self.templates.place, name)
+        if place is None and self.templates.is_picture_of(name):
+            return Response(_PLAIN, media_type="image/svg+xml", headers={"cache-control": "private, max-age=3600"})
         if place is None:
             return refusal(404, "No such template.")
         return FileResponse(place, headers={"cache-control": "private, max-age=3600"})

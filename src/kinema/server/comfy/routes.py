@@ -18,6 +18,7 @@ from .jobs_routes import ComfyJobRoutes
 from .prompt_routes import PromptRoutes
 from .queue_routes import QueueRoutes
 from .settings_routes import SettingsRoutes
+from .templates import name_examples
 from .userdata_routes import UserdataRoutes
 from .view_routes import ViewRoutes
 
@@ -37,7 +38,10 @@ class ComfyRoutes:
             AboutRoutes(store, settings.max_upload_bytes),
         ]  # fmt: skip
         self.api: list[BaseRoute] = [route for part in parts for route in part.routes()]
-        self.interface = None if settings.ui is None else Interface(settings.ui, token, with_api(self.api))
+        self.interface: Interface | None = None
+        if settings.ui is not None:
+            name_examples(store)
+            self.interface = Interface(settings.ui, token, with_api(self.api))
 
     def routes(self) -> list[BaseRoute]:
         """To be put after all other routes: some of Kinema's have the same paths, and come first without /api."""

@@ -16,9 +16,12 @@ from typing import Any
 
 from ...core.errors import KinemaError
 from ...core.outside import parse_json
+from ...jobs.store import JobStore
 from ...workflow.findings import Examined, examine
 from ...workflow.formats.read import read_workflow
 from ...workflow.nodes.table import DECLARED
+from .files import type_of
+from .names import NamedFiles
 
 PACKAGES = (
     "comfyui_workflow_templates_json", "comfyui_workflow_templates_core", "comfyui_workflow_templates_media_video",
@@ -33,6 +36,14 @@ MAX_BYTES = 16 * 2**20
 NOT_NODES = ("Note", "MarkdownNote", "Reroute", "PrimitiveNode")
 
 
+def name_examples(store: JobStore) -> None:
+    """Give the pictures of Kinema's templates to the input folder, as "examples/NAME"."""
+    inputs = NamedFiles(store, "input")
+    for path in sorted((Path(str(files(__package__))) / OWN / "inputs").iterdir()):
+        if inputs.find(name := f"examples/{path.name}") is None:
+            inputs.put(name, store.media.put(path, type_of(path.name)))
+
+
 class Templates:
     """All templates, looked up once. Reading them takes a second, in the thread that asks first."""
 
@@ -45,6 +56,11 @@ class Templates:
     def place(self, name: str) -> Path | None:
         """The file of a name; None if there is none."""
         return self._found().get(name)
+
+    def is_picture_of(self, name: str) -> bool:
+        """Whether a name, "NAME-1.webp", is that of a picture of a template."""
+        stem, _, number = name.rpartition(".")[0].rpartition("-")
+        return number.isdecimal() and f"{stem}.json" in self._found()
 
     def index(self, name: str) -> bytes:
         """An index file ("index.json", "index.de.json"): Kinema's templates first, then those of the packages that run
