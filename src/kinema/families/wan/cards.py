@@ -44,9 +44,13 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     """The options of a variant: t2v, i2v or vace."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
-        own["conditioning_scale"] = [1.0]
+        own |= {"conditioning_scale": [1.0], "vace_split": "hard"}
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
-    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
+    guidance: dict[str, JsonValue] = {
+        "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
+        "skip_rescale": 0.0,
+    }  # fmt: skip
+    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance)
 
 
 def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:

@@ -7,6 +7,7 @@ rounding (tested against diffusers). Suffixes: core/shapes.py.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +122,11 @@ def bind(
     return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
 
 
-def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) -> torch.Tensor:
+def forward(
+    model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, skipped: Container[int] = ()
+) -> torch.Tensor:  # fmt: skip
     """Run the denoiser once. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`. t: timestep in [0, 1000].
+    skipped: numbers of blocks to leave out; the hints of VACE after them are added all the same.
 
     Returns the flow, (branches, C_out, T, H, W), in x's dtype.
     """
@@ -147,7 +151,8 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) ->
             hints[layer] = hint if scale == 1.0 else hint * scale
 
     for layer, block in enumerate(model.blocks):
-        hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
+        if layer not in skipped:
+            hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
         if layer in hints:
             hidden = hidden + hints.pop(layer)
 

@@ -22,9 +22,12 @@ from ...core.plan import Plan, Span, encoded
 from ...core.prompt import cut_notes
 from ...diffusion import flow, scheduling
 from ...diffusion.guidance import GuidanceStep, classifier_free
+from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
-from ...diffusion.samplers import FLOW, chosen
+from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
+from ...diffusion.samplers import chosen
 from ...diffusion.sigma_schedules import flow_levels
+from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
@@ -55,6 +58,8 @@ class WanCond:
     num_references: int
     grid: tuple[int, int]
     low_precision: bool
+    skipped: frozenset[int] = frozenset()
+    """Blocks left out in the branch SKIPPED."""
 
 
 @dataclass
@@ -135,7 +140,7 @@ class WanFamily:
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision,
+            plan.low_precision, options.skip.layers,
         )  # fmt: skip
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
@@ -188,9 +193,17 @@ class WanFamily:
     def scheduler(self, plan: Plan) -> Any:
         """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
         steps, or Euler for a student's sigmas."""
-        options, own = WanOptions.of(plan), self._own_scheduler(plan)
-        levels = flow_levels(options.shift)
-        return chosen(own, options, plan, FLOW, levels, levels.timestep)
+        return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
+
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        levels = flow_levels(WanOptions.of(plan).shift)
+        return SigmaModel(FLOW, levels, levels.timestep)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def num_frames(self, latent_frames: int) -> int:
+        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
 
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
@@ -211,7 +224,11 @@ class WanFamily:
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
-        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        found = classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        options = WanOptions.of(plan)
+        sigmas = [scheduling.noise_level(scheduler, step) for step in range(len(found))]
+        skip = options.skip.within(len(self.parts.transformer.blocks))
+        return corrected(found, sigmas, self.sigma_model(plan), plan.guidance, options.cfg_zero, skip)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer
@@ -223,7 +240,7 @@ class WanFamily:
             if branches not in bound:
                 bound[branches] = forward.bind(
                     model,
-                    torch.cat([cond.text[branch] for branch in branches]),
+                    torch.cat([cond.text[COND if branch == SKIPPED else branch] for branch in branches]),
                     shape,
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
@@ -237,11 +254,14 @@ class WanFamily:
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
-            groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
+            plain = tuple(branch for branch in branches if branch != SKIPPED)
+            groups = [plain] if tokens * len(plain) <= BATCH_TOKENS else [(branch,) for branch in plain]
+            groups += [(SKIPPED,)] * (len(branches) - len(plain))
             outputs: dict[str, torch.Tensor] = {}
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)))
+                    left_out = cond.skipped if SKIPPED in group else ()
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), left_out)
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 
@@ -250,14 +270,16 @@ class WanFamily:
     # -- after the loop --------------------------------------------------------------------------------------------
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        latents = self._without_references(latents_BCTHW, span)
+        frames = self.decode_pixels(self._without_references(latents_BCTHW, span), plan)
+        yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan) -> Iterator[torch.Tensor]:
         tiny = WanOptions.of(plan).decoder == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
-            slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
-            frames = (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
-            yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+            slices = decode.decode_tiny(decoder, latents_BCTHW) if tiny else decode.decode(decoder, latents_BCTHW)
+            yield from (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
 
     @torch.inference_mode()
     def preview(
