@@ -29,11 +29,14 @@ class Access:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         is_open = scope["type"] not in ("http", "websocket") or not self.token.is_set or self.is_open(scope["path"])
-        authorization = "" if is_open else Headers(scope=scope).get("authorization", "")
+        authorization = "" if is_open else _authorization(scope)
         if is_open or self.token.allows(authorization) or self._has_cookie(scope):
             await self.app(scope, receive, send)
             return
         if scope["type"] == "websocket":
+            address = address_of(HTTPConnection(scope))
+            if authorization.strip() and not self.trying.wait_s(address):
+                self.trying.use(address)
             await send({"type": "websocket.close", "code": 1008, "reason": "A valid token is required."})
             return
         await self._refusal(Request(scope), authorization)(scope, receive, send)
@@ -49,3 +52,11 @@ class Access:
                 return refusal(429, "Too many wrong tokens.", {"retry-after": str(wait_s)})
             self.trying.use(address)
         return refusal(401, "A valid token is required.", {"www-authenticate": "Bearer"})
+
+
+def _authorization(scope: Any) -> str:
+    """The Authorization header; of a socket, for which browsers send none, also the query `token`."""
+    found = Headers(scope=scope).get("authorization", "")
+    if not found and scope["type"] == "websocket" and (token := HTTPConnection(scope).query_params.get("token")):
+        return f"Bearer {token}"
+    return found

@@ -60,7 +60,7 @@ def server_app(
         VideoRoutes(store, submissions, settings.models, settings.max_body_bytes),
         EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,
         ModelRoutes(settings.models), health, OpenApi(__version__, token.is_set),
-        ComfyRoutes(store, settings, token),
+        ComfyRoutes(store, changes, token, settings),
     ]  # fmt: skip
     routes: list[BaseRoute] = [*_page(), *(route for part in parts for route in part.routes())]
 

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
+from ...http.changes import Changes
 from ...http.token import BearerToken
 from ...jobs.store import JobStore
 from ..settings import ServerSettings
@@ -18,15 +19,17 @@ from .jobs_routes import ComfyJobRoutes
 from .prompt_routes import PromptRoutes
 from .queue_routes import QueueRoutes
 from .settings_routes import SettingsRoutes
+from .socket import SocketRoutes
 from .templates import name_examples
 from .userdata_routes import UserdataRoutes
 from .view_routes import ViewRoutes
 
 
 class ComfyRoutes:
-    """store: the jobs and media. token: of the server."""
+    """store: the jobs and media. changes: of the store. token: of the server. settings.ui: the folder of the interface,
+    None for the API alone."""
 
-    def __init__(self, store: JobStore, settings: ServerSettings, token: BearerToken) -> None:
+    def __init__(self, store: JobStore, changes: Changes, token: BearerToken, settings: ServerSettings) -> None:
         view = ViewRoutes(store)
         prompts = PromptRoutes(
             store, models=settings.models, find_input=view.media_of, max_body_bytes=settings.max_body_bytes,
@@ -35,7 +38,7 @@ class ComfyRoutes:
         parts: list[Any] = [
             prompts, QueueRoutes(store), HistoryRoutes(store), ComfyJobRoutes(store),
             InputRoutes(store, settings.max_upload_bytes), view, UserdataRoutes(store), SettingsRoutes(store),
-            AboutRoutes(store, settings.max_upload_bytes),
+            AboutRoutes(store, settings.max_upload_bytes), SocketRoutes(store, changes),
         ]  # fmt: skip
         self.api: list[BaseRoute] = [route for part in parts for route in part.routes()]
         self.interface: Interface | None = None
