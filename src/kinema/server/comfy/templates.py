@@ -101,9 +101,13 @@ class Templates:
             return own
         theirs: list[dict[str, Any]] = parse_json(place.read_bytes(), str(place), list, max_bytes=MAX_BYTES)
         entries = {entry["name"]: entry for group in theirs for entry in group["templates"]}
-        first = [entries[each] for each in self._running(entries.values())]
-        if first:
-            own[0]["templates"] += first
+        first = self._running(entries.values())
+        own[0]["templates"] += [entries[each] for each in first]
+        for group in theirs:  # the page shows what is in two groups twice
+            group["templates"] = [entry for entry in group["templates"] if entry["name"] not in first]
+        most = max((int(entry.get("usage") or 0) for entry in entries.values()), default=1)
+        for number, entry in enumerate(own[0]["templates"]):  # the page sorts by these
+            entry |= {"usage": round(most * (2 - number / 100)), "searchRank": 1000}
         return [*own, *theirs]
 
     def _running(self, entries: Iterable[dict[str, Any]]) -> list[str]:
