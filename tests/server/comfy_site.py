@@ -13,7 +13,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from kinema.http.connection_limits import FOR_JOBS
+from kinema.http.connection_limits import FOR_JOBS, ConnectionLimits
 from kinema.http.listening import listen
 from kinema.http.serving import server
 from kinema.jobs.attempts import Worker
@@ -82,11 +82,11 @@ def until_end(socket: ClientConnection, id: str) -> list[Any]:
 
 
 @contextlib.contextmanager
-def serving(store: JobStore, **settings: Any):
+def serving(store: JobStore, limits: ConnectionLimits = FOR_JOBS, **settings: Any):
     """host:port of a server over a store."""
     app = server_app(store, ServerSettings(**settings))
     sock = listen("127.0.0.1", 0)
-    web = server(app, limits=FOR_JOBS)
+    web = server(app, limits=limits)
     thread = threading.Thread(target=web.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not web.started:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.by_hash import hashes_found_by
-from ...core.errors import Cancelled, MediaError, RequestError
+from ...core.errors import Cancelled, KinemaError, MediaError, RequestError
 from ...core.events import Preview
 from ...core.media_types import BY_SUFFIX
 from ...core.outside import for_terminal
 from ...core.overall import ProgressState
-from ...jobs.context import PREVIEW_PX, Context, Returned
+from ...jobs.attempts import is_broken
+from ...jobs.context import PREVIEW_PX, Context, GivenUp, Returned
+from ...jobs.pool import is_out_of_memory
 from ...workflow.findings import examine
 from ...workflow.formats.api import parse_api
 from ...workflow.run.values import NodeEvent, Written
@@ -52,6 +54,8 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
             raise
         except Exception as error:
             report.fail(error)
+            if _is_lasting(error):
+                raise GivenUp(f"{type(error).__name__}: {error}") from error
             raise
         for each in written:
             report.store(each)
@@ -186,6 +190,13 @@ class NodeReports:
         for name in ("media", "bytes", "media_type", "name") if results else ():
             facts[name] = results[0][name]
         return {**facts, "outputs": self.shown, "files": self.files}
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether another attempt would meet the error again: a fault of the program, not of the machine. Somebody waits
+    for the answer."""
+    of_machine = isinstance(error, KinemaError | OSError) or is_out_of_memory(error) or is_broken(error)
+    return not of_machine
 
 
 def _is_fault(error: Exception) -> bool:

@@ -68,14 +68,14 @@ SAMPLING = (
         "the option first_guidance of the request",
     ),
     Declaration(
-        "CFGZeroStar", (socket("model", "MODEL"),), ("MODEL",), "a change of guidance", missing="CFG-Zero* guidance"
+        "CFGZeroStar", (socket("model", "MODEL"),), ("MODEL",), "a change of guidance"
     ),
     Declaration(
         "SkipLayerGuidanceDiT",
         (socket("model", "MODEL"), text("double_layers", "7, 8, 9"), text("single_layers", "7, 8, 9"),
          number("scale", 3.0, 0, 10), number("start_percent", 0.01, 0, 1), number("end_percent", 0.15, 0, 1),
          number("rescaling_scale", 0.0, 0, 10)),
-        ("MODEL",), "a change of guidance", missing="skip layer guidance",
+        ("MODEL",), "a change of guidance",
     ),
     Declaration(
         "UNetTemporalAttentionMultiply",

@@ -2,7 +2,8 @@
 
 Gray of Rec. 601; a Gaussian of 5 x 5 pixels, sigma 1, mirrored at the border; Sobel's gradients, unscaled, with the
 border repeated; directions rounded to 45 degrees; a pixel stays if its gradient is larger than both neighbours' in its
-direction; of those above the low threshold stay the ones connected to one above the high threshold.
+direction, or equal to that on the right or below (so of two equal ones across a step the first stays); of those above
+the low threshold stay the ones connected to one above the high threshold.
 """
 
 from __future__ import annotations
@@ -45,13 +46,16 @@ def thin_gradients(frames_FHWC: np.ndarray) -> np.ndarray:
     across, down = nn.conv2d(_padded(smooth, 1, 1, "replicate"), torch.stack([sobel, sobel.T])[:, None]).unbind(1)
     length_FHW = torch.sqrt(across * across + down * down + EPSILON)
     turn_FHW = (torch.round(torch.rad2deg(torch.atan2(down, across)) / 45) % 8).long()
-    around = nn.pad(length_FHW, (1, 1, 1, 1))
+    flat = EPSILON**0.5
+    around = nn.pad(length_FHW, (1, 1, 1, 1), value=flat)
     height, width = length_FHW.shape[1:]
     less = torch.stack([
         around[:, 1 + row : 1 + row + height, 1 + column : 1 + column + width] for row, column in _ROUND
     ])  # fmt: skip
-    before, after = (less.gather(0, each[None])[0] for each in (turn_FHW, (turn_FHW + 4) % 8))
-    is_top = (length_FHW - before > 0) & (length_FHW - after > 0)
+    is_top = length_FHW > flat
+    for turn in (turn_FHW, (turn_FHW + 4) % 8):
+        other = less.gather(0, turn[None])[0]
+        is_top &= (length_FHW > other) | ((length_FHW == other) & ((turn == 0) | (turn == 2)))
     return (length_FHW * is_top).numpy()
 
 

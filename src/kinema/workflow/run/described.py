@@ -85,6 +85,21 @@ def linear_guidance(_graph: Describing, _node: str, given: Given) -> tuple[Any, 
     return (given["model"].with_options(first_guidance=float(given["min_cfg"])),)
 
 
+def cfg_zero(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
+    return (given["model"].with_options(cfg_zero="comfyui"),)
+
+
+def skipped_layers(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
+    """SkipLayerGuidanceDiT. The blocks of video transformers are its double ones."""
+    return (
+        given["model"].with_options(
+            skip_layers=str(given["double_layers"]), skip_strength=float(given["scale"]),
+            skip_from=float(given["start_percent"]), skip_to=float(given["end_percent"]),
+            skip_rescale=float(given["rescaling_scale"]),
+        ),
+    )  # fmt: skip
+
+
 def unchanged(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     return (given["model"],)
 
@@ -155,7 +170,8 @@ DESCRIBED: dict[str, Describe] = {
     "CLIPLoader": part("CLIP", "clip_name"), "VAELoader": part("VAE", "vae_name"),
     "CLIPVisionLoader": part("CLIP_VISION", "clip_name"), "LoraLoader": lora, "LoraLoaderModelOnly": lora,
     "ModelSamplingSD3": shifted, "VideoLinearCFGGuidance": linear_guidance,
-    "UNetTemporalAttentionMultiply": unchanged, "CLIPTextEncode": words, "CLIPVisionEncode": seen,
+    "CFGZeroStar": cfg_zero, "SkipLayerGuidanceDiT": skipped_layers, "UNetTemporalAttentionMultiply": unchanged,
+    "CLIPTextEncode": words, "CLIPVisionEncode": seen,
     "EmptyHunyuanLatentVideo": empty_video, "TrimVideoLatent": trimmed, "VAEEncode": encoded, "RandomNoise": noise,
     "DisableNoise": no_noise, "KSamplerSelect": sampler_name, "BasicScheduler": levels, "CFGGuider": guider,
     "BasicGuider": basic_guider,

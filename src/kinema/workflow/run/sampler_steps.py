@@ -176,6 +176,10 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
     for name, side in (("prompt", guider.positive), ("negative_prompt", guider.negative)):
         if side is not None and side.text is not None:
             fields[name] = side.text
+    for name in guider.model.options:
+        if name not in card.options:
+            raise RequestError(f"{card.id} has no option {name}, which a node before the sampler sets.",
+                               field="workflow", value=name, legal=", ".join(card.options))  # fmt: skip
     options: dict[str, Any] = {"shift": SHIFT, "noise": "torch", **guider.model.options}
     if "first_guidance" in card.options:
         options.setdefault("first_guidance", guider.guidance)
