@@ -293,7 +293,7 @@ def test_the_page_that_is_served_without_a_token(site, tmp_path):
     assert "the interface" in client.get("/ui/").text
     assert client.get("/ui/api/jobs").json()["jobs"] == [] and client.get("/ui/prompt").json()["exec_info"]
     assert client.get("/ui/no-such-file.js").status_code == 404
-    with pytest.raises(RequestError, match="no index.html"):
+    with pytest.raises(RequestError, match=r"no index\.html"):
         interface_folder(str(tmp_path / "nothing"))
 
 
