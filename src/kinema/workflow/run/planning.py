@@ -54,7 +54,7 @@ class _Unknown(Exception):
 
 @dataclass
 class DecodeStep:
-    """A VAEDecode. frames: uint8 (F, H, W, 3) in the array file that the run names in `path`."""
+    """A VAEDecode. frames: their number; path: the array file of them, float32 (F, H, W, 3), once they are computed."""
 
     node: str
     latent: LatentClip
@@ -66,7 +66,7 @@ class DecodeStep:
         assert self.path is not None, "read before it was decoded"
         array_FHWC = np.load(self.path, mmap_mode="r", allow_pickle=False)
         for at in range(start, stop, BLOCK):
-            yield np.asarray(array_FHWC[at : min(stop, at + BLOCK)], dtype=np.float32) / 255
+            yield np.asarray(array_FHWC[at : min(stop, at + BLOCK)])
 
 
 @dataclass(frozen=True)
