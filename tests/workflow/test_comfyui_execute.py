@@ -46,6 +46,7 @@ def test_the_same_graph_twice_computes_nothing_and_another_seed_only_what_follow
     first.path.unlink()  # the stored copy answers under a new name
     (restored,) = run(text_to_video(), engines, tmp_path)
     assert restored.path.name == "test_00003_.mp4" and engines.calls == (2, 2)
+    assert run(text_to_video(), engines, tmp_path)[0].path == restored.path
     faster = text_to_video()
     faster["clip_made"]["inputs"]["fps"] = 12.0  # what is before it is kept
     events.clear()
