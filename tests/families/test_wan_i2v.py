@@ -13,7 +13,7 @@ from kinema.core.errors import RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import generate, sample
-from kinema.families.wan import experts, load, plan, recognise
+from kinema.families.wan import experts, load, motion, plan, recognise
 
 SIDE, FRAMES, STEPS, GUIDANCE, SHIFT, SEED = 64, 9, 4, 4.0, 3.0, 11
 TOLERANCE = 1e-4
@@ -292,3 +292,69 @@ def test_published_shares_of_the_experts(pairs, picture, shift, boundary, high):
     scheduler.set_timesteps(40)
     found = experts.guidance(made, (float(t) for t in scheduler.timesteps))
     assert [each.branches[0] for each in found] == ["high/cond"] * high + ["low/cond"] * (40 - high)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_latents_are_carried_along_paths(most):
+    """ATI's rule, place by place: the first frame's latents at the start of a path, weighted by its distance."""
+    generator = torch.Generator().manual_seed(3)
+    condition = torch.randn(1, 20, 3, 6, 10, generator=generator)
+    rng = np.random.default_rng(7)
+    paths = [rng.uniform(-0.1, 1.1, (9, 2)) for _ in range(3)]
+    found = motion.carried(condition, paths, 6.0, most)[0].numpy()
+    latents, short = condition[0, 4:].numpy().astype(np.float64), 6
+    expected, mask = latents.copy(), condition[0, :4].numpy().copy()
+
+    def start(path):  # bilinear between the centres of cells, zero outside
+        x, y = path[0].clip(0, 1) * (10, 6) - 0.5
+        value = np.zeros(16)
+        for column in (int(np.floor(x)), int(np.floor(x)) + 1):
+            for row in (int(np.floor(y)), int(np.floor(y)) + 1):
+                if 0 <= column < 10 and 0 <= row < 6:
+                    value += latents[:, 0, row, column] * (1 - abs(x - column)) * (1 - abs(y - row))
+        return value
+
+    for frame in (1, 2):
+        for row in range(6):
+            for column in range(10):
+                weights = []
+                for path in paths:
+                    px = path[4 * frame - 3 : 4 * frame + 1].mean(0) * (10, 6)
+                    place = (px - (5, 3)) / (short / 2)
+                    cell = np.array([(2 * column / 9 - 1) * 10 / short, (2 * row / 5 - 1) * 6 / short])
+                    weights.append((np.exp(-6.0 * ((place - cell) ** 2).sum()), start(path)))
+                best = sorted(weights, key=lambda each: -each[0])[:most]
+                total = sum(weight for weight, _ in best)
+                value = sum(weight * feature for weight, feature in best)
+                expected[:, frame, row, column] = value + latents[:, frame, row, column] * (1 - min(total, 1))
+                mask[:, frame, row, column] = total
+    assert np.abs(found[4:] - expected).max() < 1e-4
+    assert np.abs(found[:4] - mask).max() < 1e-4
+    assert motion.carried(condition, [], 6.0, most) is condition, "without paths it is image to video"
+
+
+def test_paths_are_a_condition_of_ati(folder, tmp_path, picture):
+    """The I2V network under a name that says ATI takes trajectories; they change the latents where they lead."""
+    path = tmp_path / "tiny_ATI"
+    path.symlink_to(folder)
+    card = recognise(path)
+    assert (card.variant, card.accepts) == ("ati", ("image:first", "trajectory", "style"))
+    family = load(card, path, "cpu")
+    ways = [
+        {"kind": "trajectory", "points": points}
+        for points in (((0.1, 0.5), (0.9, 0.5)), ((2 / 7, 2 / 7), (2 / 7, 2 / 7)))
+    ]
+    image = {"kind": "image", "image": str(picture), "at": "first"}
+    conds = []
+    for given in ((), tuple(ways[:1]), tuple(ways)):
+        made = planned(path, picture, conditions=(image, *given))
+        conds.append(family.encode(made, family.prepare(made)).concat_BCTHW)
+    assert torch.equal(conds[0], family.encode(made, family.prepare(planned(path, picture))).concat_BCTHW)
+    for cond in conds[1:]:
+        assert torch.equal(cond[:, :, 0], conds[0][:, :, 0]), "the first frame is known"
+    row, column = conds[1][0, 0, -1].argmax().item() // 8, conds[1][0, 0, -1].argmax().item() % 8
+    assert row in (3, 4)
+    assert column >= 5, "the mask of the last latent frame is where the path leads"
+    assert (conds[2] - conds[1]).abs().max() > 0.1
+    with pytest.raises(RequestError, match="trajectory"):
+        planned(folder, picture, conditions=(image, ways[0]))

@@ -31,7 +31,7 @@ from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, experts, forward, i2v, prepare, vace
+from . import cpu_autoencoder, decode, experts, forward, i2v, motion, prepare, vace
 from .adapter_names import ADAPTER_NAMES
 from .options import WanOptions
 
@@ -131,7 +131,9 @@ class WanFamily:
                 image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
         if network.config.in_channels > network.config.out_channels:
-            concat = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
+            known = i2v.condition(plan, prepared, self.encode_pixels)
+            known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
+            concat = known.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
