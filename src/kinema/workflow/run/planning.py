@@ -24,6 +24,7 @@ from ..nodes.model_files import INPUT, plain_name
 from ..nodes.table import DECLARED
 from .described import DESCRIBED
 from .descriptions import (
+    CameraUse,
     Conditioning,
     Guider,
     LatentClip,
@@ -44,7 +45,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "IMAGE": Pictures, "MASK": Masks, "VIDEO": Video, "AUDIO": Sound, "IMAGE,MASK": (Pictures, Masks),
     "MODEL": ModelUse, "CLIP": ModelPart, "VAE": ModelPart, "CLIP_VISION": ModelPart, "CLIP_VISION_OUTPUT": VisionUse,
     "CONDITIONING": Conditioning, "LATENT": LatentClip, "NOISE": Noise, "SAMPLER": SamplerName, "SIGMAS": Levels,
-    "GUIDER": Guider, "INT": (int, float), "FLOAT": (int, float), "BOOLEAN": bool, "STRING": str,
+    "GUIDER": Guider, "WAN_CAMERA_EMBEDDING": CameraUse, "INT": (int, float), "FLOAT": (int, float),
+    "BOOLEAN": bool, "STRING": str,
 }  # fmt: skip
 
 
