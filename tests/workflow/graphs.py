@@ -16,7 +16,7 @@ from kinema.workflow.run.folders import FolderInputs, FolderOutputs
 UNET = "wan2.1_vace_1.3B_fp16.safetensors"
 MODELS = {UNET: "kinema-mini-wan"}
 SIZE = {"width": 32, "height": 32, "length": 5, "batch_size": 1}
-KSAMPLER = {"seed": 5, "steps": 4, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+KSAMPLER = {"seed": 5, "steps": 2, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
 
 
 def node(kind: str, **inputs: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_the_same_graph_twice_computes_nothing_and_another_seed_only_what_follow
     (first,) = run(text_to_video(), engines, tmp_path, report=lambda each: events.append((each.kind, each.node)))
     assert (first.node, first.path.name, first.path.parent.name) == ("save", "test_00001_.mp4", "video")
     assert first.facts["frames"] == 5 and engines.calls == (1, 1)
-    assert events.count(("progress", "sampler")) == 4 and ("preview", "sampler") in events
+    assert events.count(("progress", "sampler")) == 2 and ("preview", "sampler") in events
     assert events.index(("executed", "sampler")) < events.index(("executing", "decode"))
     assert not [each for each in events if each[0] == "cached"]
 
@@ -46,6 +46,7 @@ def test_the_same_graph_twice_computes_nothing_and_another_seed_only_what_follow
     first.path.unlink()  # the stored copy answers under a new name
     (restored,) = run(text_to_video(), engines, tmp_path)
     assert restored.path.name == "test_00003_.mp4" and engines.calls == (2, 2)
+    assert run(text_to_video(), engines, tmp_path)[0].path == restored.path
     faster = text_to_video()
     faster["clip_made"]["inputs"]["fps"] = 12.0  # what is before it is kept
     events.clear()
@@ -57,16 +58,16 @@ def test_the_same_graph_twice_computes_nothing_and_another_seed_only_what_follow
 
 def test_two_stages_with_leftover_noise_equal_one(engines, tmp_path):
     (one,) = run(text_to_video(), engines, tmp_path)
-    values = {"noise_seed": 5, "steps": 4, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple"}
+    values = {"noise_seed": 5, "steps": 2, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple"}
     links = {"model": ["model", 0], "positive": ["good", 0], "negative": ["bad", 0]}
     high = node("KSamplerAdvanced", **values, **links, latent_image=["empty", 0], add_noise="enable", start_at_step=0,
-                end_at_step=2, return_with_leftover_noise="enable")  # fmt: skip
-    low = node("KSamplerAdvanced", **values, **links, latent_image=["high", 0], add_noise="disable", start_at_step=2,
+                end_at_step=1, return_with_leftover_noise="enable")  # fmt: skip
+    low = node("KSamplerAdvanced", **values, **links, latent_image=["high", 0], add_noise="disable", start_at_step=1,
                end_at_step=10000, return_with_leftover_noise="disable")  # fmt: skip
     graph = base(empty=node("EmptyHunyuanLatentVideo", **SIZE), high=high, sampler=low, **written())
     (two,) = run(graph, engines, tmp_path)
     assert engines.samples == 3
-    assert latents_of(tmp_path)[1] == pytest.approx(latents_of(tmp_path)[0], abs=1e-5)
+    assert latents_of(tmp_path)[1] == pytest.approx(latents_of(tmp_path)[0], abs=5e-5)
     assert np.abs(frames(one.path).astype(int) - frames(two.path)).max() <= 1
     graph["low_steps"] = node("PrimitiveInt", value=10000)
     graph["sampler"]["inputs"]["end_at_step"] = ["low_steps", 0]
@@ -87,7 +88,7 @@ def test_a_sampler_composed_of_parts_equals_the_whole_one(engines, tmp_path):
     graph = base(
         empty=node("EmptyHunyuanLatentVideo", **SIZE),
         noise=node("RandomNoise", noise_seed=5), name=node("KSamplerSelect", sampler_name="euler"),
-        levels=node("BasicScheduler", model=["model", 0], scheduler="simple", steps=4, denoise=1.0),
+        levels=node("BasicScheduler", model=["model", 0], scheduler="simple", steps=2, denoise=1.0),
         guider=node("CFGGuider", model=["model", 0], positive=["good", 0], negative=["bad", 0], cfg=3.0),
         sampler=node("SamplerCustomAdvanced", noise=["noise", 0], guider=["guider", 0], sampler=["name", 0],
                      sigmas=["levels", 0], latent_image=["empty", 0]),

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..workflow.run.values import NodeEvent, Written
 
 
+SHOWN = ("PreviewImage", "MaskPreview")
+"""Nodes whose files are temporary."""
+
+
 def chosen_models(entries: list[str]) -> dict[str, str]:
     """The models of `--model FILE=MODEL`. RequestError."""
     found = {}
@@ -80,12 +84,22 @@ def run_to_files(
 
 def _check(found: PlannedWorkflow, single: Path | None, source: str, inputs: Path, *, anyway: bool) -> None:
     """What has to be right before anything runs. RequestError, OutsideDomain."""
-    kinds = [found.nodes[node].kind for node in found.results]
-    writing = [kind for kind in kinds if kind not in ("PreviewImage", "MaskPreview")]
-    if single is not None and len(writing) != 1:
-        raise RequestError(f"The workflow writes {len(writing)} files.", field="output", value=str(single),
+    from ..workflow.run.saving_nodes import suffix_of
+
+    results = [found.nodes[node] for node in found.results]
+    suffixes = [suffix_of(each.kind, each.given) for each in results if each.kind not in SHOWN]
+    if single is not None and len(suffixes) != 1:
+        raise RequestError(f"The workflow writes {len(suffixes)} results.", field="output", value=str(single),
                            legal="a folder, as clips/")  # fmt: skip
     if single is not None:
+        if single.suffix.lower() != suffixes[0]:
+            raise RequestError(
+                f"{single}: the workflow writes {suffixes[0]}.",
+                field="output",
+                value=str(single),
+                legal="a folder, or a name with that suffix",
+                nearest=single.with_suffix(suffixes[0]).name,
+            )
         keep_apart({"output": str(single)}, [source, *(str(inputs / name) for name in found.files())])
     if not anyway and (sentences := found.outside()):
         raise OutsideDomain(f"{' '.join(sentences)} Use --anyway to run it.", field="model")

@@ -19,7 +19,7 @@ from ... import __version__
 from ...core.errors import MediaError, RequestError
 from ...core.home import home
 from ...core.lock import locked, take
-from ...core.whole import whole
+from ...core.whole import whole, write_text
 
 REVISION = 1
 """Of the nodes' code; a change that alters results raises it."""
@@ -102,6 +102,15 @@ class NodeCache:
                     self.find(key, suffix)
             with contextlib.suppress(OSError):
                 self.evict()
+
+    def put(self, key: str, suffix: str, text: str) -> None:
+        """Store a text in place of the result that is there, if any. Raises OSError."""
+        path = self._path(key, suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (file := self._held.pop(path, None)) is not None:
+            file.close()
+        write_text(path, text, durable=False)
+        self.find(key, suffix)
 
     @contextlib.contextmanager
     def making(self, key: str) -> Iterator[None]:

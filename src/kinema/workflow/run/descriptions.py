@@ -103,7 +103,7 @@ class LatentClip:
 
     width, height, frames: in pixels, without references. references: latent frames before it. trimmed: latent frames
     dropped from the front. node: the sampler that computes them; "": they are empty, or the pictures `encoded`.
-    batch: clips at once.
+    batch: clips at once. joined: what their node adds to the conditions.
     """
 
     width: int
@@ -114,6 +114,17 @@ class LatentClip:
     node: str = ""
     encoded: MediaUse | None = None
     batch: int = 1
+    joined: Joined | None = None
+
+
+@dataclass(frozen=True)
+class CameraUse:
+    """A camera move. lens: focal lengths and centre, (fx, fy, cx, cy). size: (width, height, length) that it is for."""
+
+    move: str
+    speed: float
+    lens: tuple[float, float, float, float]
+    size: tuple[int, int, int]
 
 
 @dataclass(frozen=True)

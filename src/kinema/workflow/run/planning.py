@@ -24,6 +24,7 @@ from ..nodes.model_files import INPUT, plain_name
 from ..nodes.table import DECLARED
 from .described import DESCRIBED
 from .descriptions import (
+    CameraUse,
     Conditioning,
     Guider,
     LatentClip,
@@ -44,7 +45,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "IMAGE": Pictures, "MASK": Masks, "VIDEO": Video, "AUDIO": Sound, "IMAGE,MASK": (Pictures, Masks),
     "MODEL": ModelUse, "CLIP": ModelPart, "VAE": ModelPart, "CLIP_VISION": ModelPart, "CLIP_VISION_OUTPUT": VisionUse,
     "CONDITIONING": Conditioning, "LATENT": LatentClip, "NOISE": Noise, "SAMPLER": SamplerName, "SIGMAS": Levels,
-    "GUIDER": Guider, "INT": (int, float), "FLOAT": (int, float), "BOOLEAN": bool, "STRING": str,
+    "GUIDER": Guider, "WAN_CAMERA_EMBEDDING": CameraUse, "INT": (int, float), "FLOAT": (int, float),
+    "BOOLEAN": bool, "STRING": str,
 }  # fmt: skip
 
 
@@ -54,7 +56,7 @@ class _Unknown(Exception):
 
 @dataclass
 class DecodeStep:
-    """A VAEDecode. frames: uint8 (F, H, W, 3) in the array file that the run names in `path`."""
+    """A VAEDecode. frames: their number; path: the array file of them, float32 (F, H, W, 3), once they are computed."""
 
     node: str
     latent: LatentClip
@@ -66,7 +68,7 @@ class DecodeStep:
         assert self.path is not None, "read before it was decoded"
         array_FHWC = np.load(self.path, mmap_mode="r", allow_pickle=False)
         for at in range(start, stop, BLOCK):
-            yield np.asarray(array_FHWC[at : min(stop, at + BLOCK)], dtype=np.float32) / 255
+            yield np.asarray(array_FHWC[at : min(stop, at + BLOCK)])
 
 
 @dataclass(frozen=True)

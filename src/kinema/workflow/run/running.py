@@ -162,13 +162,9 @@ class WorkflowRun:
         key, records = self.keys.node(node), []
         for number, each in enumerate(written):
             prefix, suffix, kind = outputs.given.get(each.path, ("ComfyUI", each.path.suffix, each.kind))
-            stored = self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path))
-            records.append({
-                "prefix": prefix, "suffix": suffix, "kind": kind, "facts": each.facts,
-                "path": str(each.path.absolute()),
-                "bytes": stored.stat().st_size,
-            })  # fmt: skip
-        self.cache.get(key, ".json", lambda path: _write_json(records, path))
+            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path))
+            records.append({"prefix": prefix, "suffix": suffix, "kind": kind, "facts": each.facts, **_place(each.path)})
+        self.cache.put(key, ".json", json.dumps(records))
         return written
 
     def _stored(self, node: str) -> list[dict[str, Any]] | None:
@@ -192,14 +188,17 @@ class WorkflowRun:
         from ...core.whole import whole
 
         holds = getattr(self.outputs, "holds", lambda _path: False)
-        found = []
+        found, is_moved = [], False
         for each in records:
-            path, kind = Path(each["path"]), each["kind"]
-            if not (holds(path) and path.is_file() and path.stat().st_size == each["bytes"]):
-                path = self.outputs.reserve(each["prefix"], each["suffix"], kind)
+            copy, path, kind = each.pop("copy"), Path(each["path"]), each["kind"]
+            if not (holds(path) and _is_in_place(path, each)):
+                path, is_moved = self.outputs.reserve(each["prefix"], each["suffix"], kind), True
                 with whole(path) as partial_path:
-                    shutil.copyfile(each["copy"], partial_path)
+                    shutil.copyfile(copy, partial_path)
+                each |= _place(path)
             found.append(Written(node, path, kind, each["facts"]))
+        if is_moved:
+            self.cache.put(self.keys.node(node), ".json", json.dumps(records))
         return found
 
 
@@ -230,5 +229,14 @@ def _save_array(array: np.ndarray, path: Path) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def _write_json(value: Any, path: Path) -> None:
-    path.write_text(json.dumps(value), encoding="utf-8")
+def _place(path: Path) -> dict[str, Any]:
+    """Where a file is, and how it is recognised."""
+    stat = path.stat()
+    return {"path": str(path.absolute()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _is_in_place(path: Path, record: Mapping[str, Any]) -> bool:
+    try:
+        return _place(path) == {name: record[name] for name in ("path", "bytes", "mtime_ns")}
+    except (OSError, KeyError):
+        return False

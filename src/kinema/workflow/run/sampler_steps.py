@@ -15,6 +15,7 @@ from ...core.request import Request
 from ...engine.plan import plan as make_plan
 from ...weights import store
 from .descriptions import Guider, Joined, LatentClip, Levels, MediaUse, ModelUse
+from .guides import ANY
 from .media_files import Canvas
 
 SHIFT = 8.0
@@ -87,7 +88,7 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
     notes: list[str] = []
     fields = _fields(given, card, notes)
     canvas = Canvas(fields["width"], fields["height"], fields["frames"])
-    guides = _guides(given.guider)
+    guides = _guides(given)
     for guide in guides:
         fields |= guide.fields
         notes += guide.notes
@@ -103,7 +104,10 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
         stand_ins.update([str(path)] if is_stand_in else ())
         return str(path)
 
-    conditions = [condition for guide in guides for condition in guide.conditions]
+    conditions = [_of_kind(condition, card) for guide in guides for condition in guide.conditions]
+    if use.replaced and "camera" not in card.accepts and any(each["kind"] == "camera" for each in conditions):
+        notes.append(f"{card.id} follows no camera: the camera move is left out.")
+        conditions = [each for each in conditions if each["kind"] != "camera"]
     fields["conditions"] = [*styles, *with_files(conditions, path_of)]
     request = Request.from_dict(fields)
     plan = make_plan(request)
@@ -114,6 +118,14 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
     return SamplerStep(
         node, request, plan, given.latent, given.part, media, frozenset(stand_ins), result, tuple(notes)
     )  # fmt: skip
+
+
+def _of_kind(condition: Mapping[str, Any], card: Card) -> Mapping[str, Any]:
+    """A control clip of any kind as one of a kind that the model accepts."""
+    if condition.get("control") != ANY:
+        return condition
+    kinds = [each.partition(":")[2] for each in card.accepts if each.startswith("control:")]
+    return {**condition, "control": kinds[0] if kinds else "edge"}
 
 
 def with_files(value: Any, path_of: Callable[[MediaUse], str]) -> Any:
@@ -144,8 +156,9 @@ def with_paths(value: Any, paths: Mapping[str, str]) -> Any:
     return value
 
 
-def _guides(guider: Guider) -> tuple[Joined, ...]:
-    """What is joined to the words. Both sides pass through the same nodes."""
+def _guides(given: Sampled) -> tuple[Joined, ...]:
+    """What is joined to the words, and to the latents. Both sides pass through the same nodes."""
+    guider = given.guider
     positive, negative = guider.positive.guides, guider.negative.guides if guider.negative else None
     if negative is not None and [each.node for each in positive] != [each.node for each in negative]:
         raise RequestError("The positive and the negative condition come from different nodes.", field="workflow",
@@ -153,7 +166,7 @@ def _guides(guider: Guider) -> tuple[Joined, ...]:
     if len(positive) > 1:
         nodes = ", ".join(each.node for each in positive)
         raise RequestError(f"Conditions of the nodes {nodes} are joined.", field="workflow", legal="those of one node")
-    return positive
+    return positive if given.latent.joined is None else (*positive, given.latent.joined)
 
 
 def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
@@ -184,7 +197,7 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
     if "first_guidance" in card.options:
         options.setdefault("first_guidance", guider.guidance)
     options |= {"sampler": given.sampler, "schedule": given.schedule}
-    for guide in _guides(guider):
+    for guide in _guides(given):
         options |= guide.options
     fields["options"] = {name: value for name, value in options.items() if name in card.options}
     return fields | _size(given.latent, guider.model, card, notes)
