@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,9 +105,8 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
         return str(path)
 
     conditions = [_of_kind(condition, card) for guide in guides for condition in guide.conditions]
-    if use.replaced and "camera" not in card.accepts and any(each["kind"] == "camera" for each in conditions):
-        notes.append(f"{card.id} follows no camera: the camera move is left out.")
-        conditions = [each for each in conditions if each["kind"] != "camera"]
+    if use.replaced:
+        conditions = _possible(conditions, given.latent, card, notes)
     fields["conditions"] = [*styles, *with_files(conditions, path_of)]
     request = Request.from_dict(fields)
     plan = make_plan(request)
@@ -126,6 +125,18 @@ def _of_kind(condition: Mapping[str, Any], card: Card) -> Mapping[str, Any]:
         return condition
     kinds = [each.partition(":")[2] for each in card.accepts if each.startswith("control:")]
     return {**condition, "control": kinds[0] if kinds else "edge"}
+
+
+def _possible(
+    conditions: Sequence[Mapping[str, Any]], latent: LatentClip, card: Card, notes: list[str]
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """The conditions that a model which the user names in place of the graph's can take: without a camera move, if it
+    follows none, and without a reference, if it needs a place for it that the graph's latents do not have."""
+    has_place = latent.references or "vace_split" not in card.options
+    left_out = {"camera": "camera" not in card.accepts, "reference": not has_place}
+    kinds = [each["kind"] for each in conditions]
+    notes += [f"{card.id}: the {kind} is left out." for kind in kinds if left_out.get(kind)]
+    return [each for each in conditions if not left_out.get(each["kind"])]
 
 
 def with_files(value: Any, path_of: Callable[[MediaUse], str]) -> Any:
