@@ -133,7 +133,9 @@ def test_save_animated_webp_keeps_every_frame_its_time_and_its_alpha(tmp_path):
     assert tags[0x0110] == "prompt:" + json.dumps(PROMPT) and tags[0x010F] == "workflow:" + json.dumps(PAGE)
     assert probe(written.path).num_frames == 12
     small, large = (
-        save("SaveAnimatedWEBP", tmp_path, images=rgba, lossless=False, quality=quality, method="fastest")[0].path
+        save("SaveAnimatedWEBP", tmp_path, images=pictures(MOVING), lossless=False, quality=quality, method="fastest")[
+            0
+        ].path
         for quality in (5, 90)
     )
     assert small.stat().st_size < 0.7 * large.stat().st_size

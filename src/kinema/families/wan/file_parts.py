@@ -21,7 +21,7 @@ FOLDERS = {
     "image_encoder": ("clip_vision", "clip", "image_encoder"),
 }
 PATTERNS = {
-    "vae": ("wan*2[._]1*vae*.safetensors",),
+    "vae": ("wan2[._]1[_-]vae*.safetensors", "wan[_-]2[._]1[_-]vae*.safetensors"),
     "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
     "image_encoder": ("clip_vision_h*.safetensors",),
 }
