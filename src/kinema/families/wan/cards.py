@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.conditions import SEEN
 from ...core.request import Profile
 from .options import WanOptions
 
@@ -21,10 +22,10 @@ NEGATIVE_PROMPT = (
 
 ACCEPTS = {
     "t2v": ("source", "style"),
-    "i2v": ("image:first", "style"),
-    "flf2v": ("image:first", "image:last", "style"),
-    "inp": ("image:first", "image:last", "style"),
-    "ati": ("image:first", "trajectory", "style"),
+    "i2v": ("image:first", SEEN, "style"),
+    "flf2v": ("image:first", "image:last", SEEN, "style"),
+    "inp": ("image:first", "image:last", SEEN, "style"),
+    "ati": ("image:first", SEEN, "trajectory", "style"),
     "t2v-a14b": ("source", "style"), "t2v-a14b-high": ("source", "style"), "t2v-a14b-low": ("source", "style"),
     "i2v-a14b": ("image:first", "image:last", "style"),
     "i2v-a14b-high": ("image:first", "image:last", "style"), "i2v-a14b-low": ("image:first", "image:last", "style"),
