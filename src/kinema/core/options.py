@@ -72,6 +72,9 @@ class Sampling(Options):
     noise: Literal["stream", "torch"] = Field(
         "stream", description="initial noise. stream: different in each window; torch: that of torch.manual_seed(seed)"
     )
+    prompt_weights: Literal["off", "comfyui"] = Field(
+        "off", description="comfyui: (x) and (x:1.3) weigh words, as in ComfyUI; off: parentheses are text"
+    )
     free_init: Annotated[int, Field(ge=1, le=10)] = Field(
         1, description="passes; each starts from the low frequencies of the one before (FreeInit; its paper uses 3)"
     )

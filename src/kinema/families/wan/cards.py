@@ -45,7 +45,7 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
         own["conditioning_scale"] = [1.0]
-    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
     guidance: dict[str, JsonValue] = {
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
         "skip_rescale": 0.0,
