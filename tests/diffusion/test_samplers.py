@@ -175,7 +175,7 @@ def test_a_run_goes_on_from_its_tensors(name):
 
 
 def test_what_is_refused():
-    for name, sigmas in (("heun", [1.0, 0.0]), ("euler", [1.0]), ("euler", [0.5, 0.5, 0.0]), ("euler", [])):
+    for name, sigmas in (("huen", [1.0, 0.0]), ("euler", [1.0]), ("euler", [0.5, 0.5, 0.0]), ("euler", [])):
         with pytest.raises(RequestError):
             SigmaSampler(name, sigmas, FLOW, float)
 
