@@ -126,9 +126,10 @@ def sampler(
     name: str, sigmas: list[float], model: SigmaModel, seed: int, device: torch.device, *, in_turn: bool
 ) -> SigmaSampler:  # fmt: skip
     """The sampler of a model."""
+    below_1 = model.levels.sigma(BELOW_1 * TRAINED) if model.prediction == FLOW else BELOW_1
     return SigmaSampler(
         name, sigmas, model.prediction, model.timestep, seed=seed, device=device, in_turn=in_turn,
-        frames_first=model.frames_first, below_1=model.levels.sigma(BELOW_1 * TRAINED),
+        frames_first=model.frames_first, below_1=below_1,
     )  # fmt: skip
 
 
