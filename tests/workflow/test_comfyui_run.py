@@ -94,7 +94,7 @@ def test_everything_that_is_missing_is_named_at_once(goldens):
     ("settings", "models", "words"),
     [
         ((), {"other.safetensors": MINI}, "names no model file other.safetensors"),
-        (("KSampler.sampler_name=heun",), WAN, "node 3 .KSampler.: sampler_name = heun.*euler_ancestral"),
+        (("KSampler.sampler_name=dpm_fast",), WAN, "node 3 .KSampler.: sampler_name = dpm_fast.*euler_ancestral"),
         (("KSampler.denoise=0.5",), WAN, "denoise = 0.5"), (("40.batch_size=2",), WAN, "batch_size = 2"),
         (("KSampler.steps=0",), WAN, "steps = 0"), (("Sampler.steps=3",), WAN, "No node 'Sampler'.*KSampler"),
         (("KSampler.step=3",), WAN, "No input of KSampler 'step'.*steps"), (("steps=3",), WAN, "NODE.INPUT=VALUE"),
