@@ -86,6 +86,12 @@ class Sampling(Options):
         0, description="context frames that the model processes at once; longer clips are sampled in windows"
     )
     context_overlap: Annotated[int, Field(ge=1)] = Field(4, description="frames shared by neighbouring windows")
+    context_schedule: Literal["standard_static", "batched"] = Field(
+        "standard_static", description="windows at regular distances that overlap, or one after the other (batched)"
+    )
+    context_fuse: Literal["pyramid", "relative", "flat", "overlap-linear"] = Field(
+        "pyramid", description="weights of a window's frames where windows overlap"
+    )
     decoder: Literal["full", "tiny"] = Field(
         "full",
         description="full: the autoencoder's decoder; tiny: a small approximation, many times faster and slightly "

@@ -6,7 +6,7 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,12 @@ class WanFamily:
 
     def latent_scale(self) -> LatentScale:
         return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def part(self, cond: WanCond, places: slice) -> WanCond:
+        concat, control = (
+            each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
+        )
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control)
 
     def num_frames(self, latent_frames: int) -> int:
         return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
