@@ -68,12 +68,15 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     own |= PAIRS.get(variant, {})
     if variant == "ati":
         own |= {"track_temperature": 220.0, "track_points": 2}
-    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
     guidance: dict[str, JsonValue] = {
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
         "skip_rescale": 0.0,
     }  # fmt: skip
-    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance)
+    context: dict[str, JsonValue] = {
+        "context_length": 0, "context_overlap": 30, "context_schedule": "standard_static", "context_fuse": "pyramid"
+    }  # fmt: skip
+    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance, **context)
 
 
 def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
