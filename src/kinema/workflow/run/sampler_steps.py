@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...core.card import Card
+from ...core.conditions import SEEN
 from ...core.errors import RequestError
 from ...core.options import sampling_names
 from ...core.plan import Plan
@@ -120,7 +122,10 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
 
 
 def _of_kind(condition: Mapping[str, Any], card: Card) -> Mapping[str, Any]:
-    """A control clip of any kind as one of a kind that the model accepts."""
+    """A control clip of any kind as one of a kind that the model accepts; pictures for an image encoder only where it
+    has one that takes them."""
+    if "seen" in condition and SEEN not in card.accepts:
+        return {name: value for name, value in condition.items() if name != "seen"}
     if condition.get("control") != ANY:
         return condition
     kinds = [each.partition(":")[2] for each in card.accepts if each.startswith("control:")]
@@ -197,14 +202,15 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
         "seed": given.seed % LARGEST_SEED, "steps": given.steps, "guidance": guider.guidance, "profile": "exact",
         "model": guider.model.model,
     }  # fmt: skip
+    weighs = "prompt_weights" in card.options
     for name, side in (("prompt", guider.positive), ("negative_prompt", guider.negative)):
         if side is not None and side.text is not None:
-            fields[name] = side.text
+            fields[name] = side.text if weighs else _without_signs(side.text, notes)
     for name in guider.model.options:
         if name not in card.options:
             raise RequestError(f"{card.id} has no option {name}, which a node before the sampler sets.",
                                field="workflow", value=name, legal=", ".join(card.options))  # fmt: skip
-    options: dict[str, Any] = {"shift": SHIFT, "noise": "torch", **guider.model.options}
+    options: dict[str, Any] = {"shift": SHIFT, "noise": "torch", "prompt_weights": "comfyui", **guider.model.options}
     if "first_guidance" in card.options:
         options.setdefault("first_guidance", guider.guidance)
     options |= {"sampler": given.sampler, "schedule": given.schedule}
@@ -212,6 +218,16 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
         options |= guide.options
     fields["options"] = {name: value for name, value in options.items() if name in card.options}
     return fields | _size(given.latent, guider.model, card, notes)
+
+
+_WEIGHS = re.compile(r"(?<!\\)\(")
+
+
+def _without_signs(text: str, notes: list[str]) -> str:
+    """A text without the signs by which ComfyUI marks parentheses that do not weigh."""
+    if _WEIGHS.search(text):
+        notes.append("Parentheses weigh words in ComfyUI; here they are part of the text.")
+    return text.replace("\\(", "(").replace("\\)", ")")
 
 
 def _size(latent: LatentClip, use: ModelUse, card: Card, notes: list[str]) -> dict[str, Any]:
