@@ -11,6 +11,7 @@ import contextlib
 import io
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,6 @@ from ...jobs.pool import is_out_of_memory
 from ...workflow.findings import examine
 from ...workflow.formats.api import parse_api
 from ...workflow.run.values import NodeEvent, Written
-from .kind import Runner
 from .outputs import JobOutputs, ResultName, ResultNames, shown_output
 from .validation import SOURCE
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 PROGRESS_S = 0.1
 """Progress of a node is stored at most so often, and at its end."""
 MAX_TRACEBACK_LINES = 30
+Runner = Callable[..., Any]
+"""run_workflow of workflow/run/execute.py, or its stand-in."""
 
 
 def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = None) -> dict[str, Any]:
