@@ -20,7 +20,7 @@ from ...core.by_hash import hashes_found_by
 from ...core.errors import Cancelled, KinemaError, MediaError, RequestError
 from ...core.events import Preview
 from ...core.media_types import BY_SUFFIX
-from ...core.outside import for_terminal
+from ...core.outside import for_terminal, read_json
 from ...core.overall import ProgressState
 from ...jobs.attempts import is_broken
 from ...jobs.context import PREVIEW_PX, Context, GivenUp, Returned
@@ -51,7 +51,7 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
         try:
             written = run(
                 work, models=body["models"], inputs=JobInputs(context, body["files"]), outputs=outputs, cache=cache,
-                engines=context.engines, report=report,
+                engines=context.engines, report=report, carry=_carried(context, body),
             )  # fmt: skip
         except (Cancelled, Returned):
             raise
@@ -63,6 +63,14 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
         for each in written:
             report.store(each)
     return report.result()
+
+
+def _carried(context: Context, body: dict[str, Any]) -> dict[str, Any]:
+    """The graph that files of results carry: the prompt, and the page that it was submitted from."""
+    page = body.get("workflow")
+    if page is None:
+        return {"prompt": body["prompt"]}
+    return {"prompt": body["prompt"], "workflow": read_json(context.media.path(page), dict)}
 
 
 def _real(stack: contextlib.ExitStack) -> tuple[Runner, Any]:
