@@ -103,9 +103,7 @@ def camera(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     """WanCameraEmbedding."""
     size = (int(given["width"]), int(given["height"]), int(given["length"]))
     lens = (float(given["fx"]), float(given["fy"]), float(given["cx"]), float(given["cy"]))
-    speed = float(given["speed"])
-    move = CAMERA[given["camera_pose"]] if speed > 0 else "still"
-    return CameraUse(move, speed or 1.0, lens, size), *size
+    return CameraUse(CAMERA[given["camera_pose"]], float(given["speed"]), lens, size), *size
 
 
 def camera_image_to_video(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
@@ -116,8 +114,8 @@ def camera_image_to_video(graph: Describing, node: str, given: Given) -> tuple[A
             width, height, length = use.size
             raise RequestError(f"its camera is for {width}x{height}, {length} frames.", field="workflow",
                                legal="the size and length of this node")  # fmt: skip
-        conditions.append({"kind": "camera", "move": use.move, "amount": use.speed})
-        options["camera_lens"] = list(use.lens)
+        conditions.append({"kind": "camera", "move": use.move})
+        options |= {"camera_lens": list(use.lens), "camera_speed": use.speed}
     return _joined(given, Joined(node, tuple(conditions), options), _latent(given))
 
 
