@@ -110,6 +110,7 @@ def _card(
         aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),) if hub and not notes else (),
         notes=notes,
         single_files=files,
+        stage=variant.endswith(("-high", "-low")),
         accepts=ACCEPTS[variant],
         needs=NEEDS[variant],
         size=sizes,

@@ -248,6 +248,7 @@ def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
             "title": f"Wan {kind} of {layers} layers, {width} wide",
             "licence": "unknown",
             "variant": kind,
+            "stage": kind.endswith(("-high", "-low")),
             "accepts": ACCEPTS[kind] + (("trajectory",) if kind == "vace" and text_dim < 1024 else ()),
             "needs": NEEDS[kind],
             "network": MINI.network.model_copy(
