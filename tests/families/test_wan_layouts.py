@@ -92,7 +92,7 @@ def test_autoencoder_there_and_back():
         assert torch.equal(found.eval().encode(x).latent_dist.mode(), wanted)
         assert torch.equal(found.decode(wanted).sample, network.decode(wanted).sample)
     assert found.config.latents_mean == network.config.latents_mean
-    with pytest.raises(ModelError, match=r"not a Wan 2\.1 VAE"):
+    with pytest.raises(ModelError, match=r"not a Wan VAE"):
         vae_from({"a": torch.zeros(1)})
 
 

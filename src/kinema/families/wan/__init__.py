@@ -1,4 +1,5 @@
-"""Wan 2.1 (text to video, image to video) and VACE, its all-in-one editor. The family's public module; no torch."""
+"""Wan 2.1 (text to video, image to video), VACE, its all-in-one editor, and Wan 2.2 TI2V-5B. The family's public
+module; no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published Wan 2.1 models and the built-in miniature, with the publishers' defaults.
+"""The published Wan models and the built-in miniature, with the publishers' defaults.
 
 Shift has four published defaults for VACE (16 in its command line, 5 in its Python, 3 or 5 in diffusers' example, 8 in
 ComfyUI's); the cards use that of the publisher's command line, and `--set shift=...` changes it.
@@ -22,15 +22,19 @@ NEGATIVE_PROMPT = (
 ACCEPTS = {
     "t2v": ("source", "style"),
     "i2v": ("image:first", "style"),
+    "ti2v": ("image:first", "source", "style"),
     "vace": (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
         "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue",
         "continue:end", "style",
     ),
 }  # fmt: skip
-STRENGTH = {"t2v": 0.7, "vace": 1.0}
+STRENGTH = {"t2v": 0.7, "ti2v": 0.7, "vace": 1.0}
 """Text to video starts from the noised source; VACE receives the source as context."""
-NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
+NEEDS = {"t2v": (), "i2v": ("image:first",), "ti2v": (), "vace": ()}
+GRIDS = {"ti2v": (48, 16)}
+"""Channels of the latents, and pixels per latent, of variants with the autoencoder of Wan 2.2 TI2V-5B; the others have
+16 and 8. Sides are multiples of two latents."""
 
 PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
@@ -41,7 +45,7 @@ PROFILES: dict[Profile, ProfileRule] = {
 
 
 def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
-    """The options of a variant: t2v, i2v or vace."""
+    """The options of a variant: t2v, i2v, ti2v or vace."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
         own["conditioning_scale"] = [1.0]
@@ -49,16 +53,21 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
 
 
-def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
-    return SizeRule(multiple=16, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True)
+def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720, multiple: int = 16) -> SizeRule:
+    return SizeRule(multiple=multiple, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True)
 
 
 FRAMES = FramesRule(step=4, trained=81, maximum=257)
+FRAMES_24 = FramesRule(step=4, trained=121, maximum=257)
 SIZE_480P = ((832, 480), (480, 832))
 SIZE_720P = ((1280, 720), (720, 1280))
 
 _13B = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
 _14B = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
+_5B = {
+    "width": 3072, "layers": 30, "text_parameters": 5_680_910_336, "autoencoder_parameters": 704_688_668,
+    "latent_channels": 48, "space_stride": 16,
+}  # fmt: skip
 
 
 def _card(
@@ -73,6 +82,8 @@ def _card(
     guidance: float,
     shift: float,
     files: tuple[str, ...],
+    fps: float = 16.0,
+    frames: FramesRule = FRAMES,
 ) -> Card:
     return Card(
         id=name,
@@ -86,8 +97,8 @@ def _card(
         accepts=ACCEPTS[variant],
         needs=NEEDS[variant],
         size=sizes,
-        frames=FRAMES,
-        defaults=Defaults(fps=16.0, steps=steps, guidance=guidance, negative_prompt=NEGATIVE_PROMPT),
+        frames=frames,
+        defaults=Defaults(fps=fps, steps=steps, guidance=guidance, negative_prompt=NEGATIVE_PROMPT),
         network=network,
         profiles=PROFILES,
         options=options(variant, shift),
@@ -161,5 +172,10 @@ CARDS: tuple[Card, ...] = (
         "wan2.1-vace-14b", "vace", "Wan 2.1 VACE, edit anything, 14B", "Wan-AI/Wan2.1-VACE-14B-diffusers",
         _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **_14B),
         steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_14B*.safetensors",),
+    ),
+    _card(
+        "wan2.2-ti2v-5b", "ti2v", "Wan 2.2 text and image to video, 5B", "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        _sizes((1280, 704), (704, 1280), max_area=1280 * 704, multiple=32), Network(parameters=4_999_787_712, **_5B),
+        steps=50, guidance=5.0, shift=5.0, files=("wan2.2_ti2v_5B*.safetensors",), fps=24.0, frames=FRAMES_24,
     ),
 )  # fmt: skip

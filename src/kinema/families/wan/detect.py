@@ -1,5 +1,5 @@
-"""Detect the kind of a Wan model from configurations and safetensors headers (no torch). Unsupported relatives of
-Wan 2.1 (families/wan/variants.py) are refused by name."""
+"""Detect the kind of a Wan model from configurations and safetensors headers (no torch). Unsupported relatives
+(families/wan/variants.py) are refused by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...weights.configs import Config
 from ...weights.headers import header
 from ...weights.names import model_name
 from . import variants
-from .cards import ACCEPTS, CARDS, MINI, NEEDS, options
+from .cards import ACCEPTS, CARDS, GRIDS, MINI, NEEDS, options
 from .variants import Signs
 
 PIPELINES = {"WanPipeline": "t2v", "WanImageToVideoPipeline": "i2v", "WanVACEPipeline": "vace"}
@@ -64,7 +64,8 @@ def _folder(path: Path) -> Card | None:
         per_token_time=parts.flag("expand_timesteps"), image_places=config.has("pos_embed_seq_len"),
     )  # fmt: skip
     _refuse(path, signs)
-    return _named(path, PIPELINES[kind], facts["width"], facts["layers"], facts["hint_layers"], facts["text_dim"])
+    variant = "ti2v" if variants.is_ti2v(signs) else PIPELINES[kind]
+    return _named(path, variant, facts["width"], facts["layers"], facts["hint_layers"], facts["text_dim"])
 
 
 def config_facts(config: Config) -> dict[str, int]:
@@ -111,14 +112,19 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
     layers, hints = _count(names, "blocks", what), _count(names, "vace_blocks", what)
     if not layers or hints > layers:
         raise ModelError(f"{what}: illegal numbers of blocks: {layers}, and {hints} for VACE.")
+    in_channels, head = shape("patch_embedding.weight", 5)[1], names.get("head.head.weight", {"shape": [64]})["shape"]
+    out_channels = (head[0] if head else 64) // 4
     variant = "vace" if hints else "i2v" if any(key.startswith("img_emb.") for key in names) else "t2v"
+    if variant == "t2v" and in_channels == out_channels == GRIDS["ti2v"][0]:
+        variant = "ti2v"
     width, text_dim = shape("text_embedding.0.weight", 2)
     return {
         "variant": variant,
         "width": width,
         "text_dim": text_dim,
         "layers": layers,
-        "in_channels": shape("patch_embedding.weight", 5)[1],
+        "in_channels": in_channels,
+        "out_channels": out_channels,
         "ffn": shape("blocks.0.ffn.0.bias", 1)[0],
         "freq_dim": shape("time_embedding.0.weight", 2)[1],
         "vace_layers": list(range(0, layers, layers // hints))[:hints] if hints else [],
@@ -130,9 +136,8 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
 def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Signs:
     """The features that distinguish variants, of a transformer in the original key layout."""
     names = plain(entries)
-    head = names.get("head.head.weight", {"shape": [64]})["shape"]
     return Signs(
-        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=(head[0] if head else 64) // 4,
+        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
         width=facts["width"], layers=facts["layers"], images=facts["variant"] == "i2v",
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
@@ -235,6 +240,7 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             size = "720p" if "720" in model_name(path) else "480p"
             if variant != "i2v" or named or size in card.id:
                 return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card))})
+    channels, space = GRIDS.get(variant, (MINI.network.latent_channels, MINI.network.space_stride))
     return MINI.model_copy(
         update={
             **own,
@@ -243,8 +249,11 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             "variant": variant,
             "accepts": ACCEPTS[variant] + (("trajectory",) if variant == "vace" and text_dim < 1024 else ()),
             "needs": NEEDS[variant],
+            "size": MINI.size.model_copy(update={"multiple": 2 * space}),
             "network": MINI.network.model_copy(
                 update={
+                    "latent_channels": channels,
+                    "space_stride": space,
                     "width": width,
                     "layers": layers,
                     "hint_layers": hint_layers,

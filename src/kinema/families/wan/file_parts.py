@@ -2,6 +2,7 @@
 
 models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors      the model
 models/vae/wan_2.1_vae.safetensors                            next to it, or in one of ComfyUI's folders
+models/vae/wan2.2_vae.safetensors                             for TI2V-5B
 models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors   its tokenizer inside (spiece_model)
 models/clip_vision/clip_vision_h.safetensors                  for image to video
 """
@@ -13,20 +14,24 @@ from pathlib import Path
 
 from ...core.errors import ModelError
 from ...weights.headers import header
+from .cards import GRIDS
 from .detect import file_facts
 
 FOLDERS = {
     "vae": ("vae",),
+    "vae 2.2": ("vae",),
     "text_encoder": ("text_encoders", "clip", "text_encoder"),
     "image_encoder": ("clip_vision", "clip", "image_encoder"),
 }
 PATTERNS = {
     "vae": ("wan*2[._]1*vae*.safetensors",),
+    "vae 2.2": ("wan*2[._]2*vae*.safetensors",),
     "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
     "image_encoder": ("clip_vision_h*.safetensors",),
 }
 EXAMPLES = {
     "vae": "wan_2.1_vae.safetensors",
+    "vae 2.2": "wan2.2_vae.safetensors",
     "text_encoder": "umt5_xxl_fp16.safetensors",
     "image_encoder": "clip_vision_h.safetensors",
 }
@@ -41,7 +46,8 @@ def found_parts(location: Path) -> dict[str, Path | None]:
     facts = file_facts(header(location), str(location))
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
-    wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
+    autoencoder = "vae 2.2" if facts["variant"] in GRIDS else "vae"
+    wanted = [autoencoder, "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
     return {part: _find(location, part) for part in wanted}
 
 

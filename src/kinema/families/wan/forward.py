@@ -14,6 +14,9 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import nn
 
+from . import two_times
+from .two_times import TwoTimes
+
 KEEP_BYTES = 1 << 28
 """Maximum size of the cached text keys and values of all blocks; above it, blocks recompute them."""
 
@@ -77,7 +80,8 @@ class MixedRMSNorm(nn.RMSNorm):
 
 def prepare(model: nn.Module) -> None:
     """Replace the norms of a loaded transformer's attentions, and the processors of its cross-attentions, by those
-    above. Parameter names do not change."""
+    above, and the forwards of its blocks (two_times.py). Parameter names do not change."""
+    two_times.prepare(model)
     for block in (*model.blocks, *getattr(model, "vace_blocks", ())):
         block.attn2.set_processor(TextAttention())
         for attention in (block.attn1, block.attn2):
@@ -121,8 +125,9 @@ def bind(
     return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
 
 
-def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) -> torch.Tensor:
+def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, known: int = 0) -> torch.Tensor:
     """Run the denoiser once. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`. t: timestep in [0, 1000].
+    known: number of first latent frames that are clean, at time 0.
 
     Returns the flow, (branches, C_out, T, H, W), in x's dtype.
     """
@@ -134,10 +139,14 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) ->
     hidden = hidden.expand(num_branches, -1, -1)  # B L D
 
     embedder = model.condition_embedder
-    time = embedder.timesteps_proj(t.reshape(1))  # 1 freq
+    times = t.reshape(1) if not known else torch.stack([t.reshape(()), torch.zeros_like(t.reshape(()))])
+    time = embedder.timesteps_proj(times)  # 1 freq, or 2 freq
     time = time.to(next(iter(embedder.time_embedder.parameters())).dtype)
     temb = embedder.time_embedder(time).type_as(bound.text.text_BLD)  # 1 D
     modulation = embedder.time_proj(embedder.act_fn(temb)).unflatten(1, (6, -1))  # 1 6 D
+    places = slice(0, known * (height // p_h) * (width // p_w))
+    if known:
+        modulation = TwoTimes(modulation, places)
 
     hints: dict[int, torch.Tensor] = {}
     if bound.control_BLD is not None:
@@ -151,8 +160,12 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) ->
         if layer in hints:
             hidden = hidden + hints.pop(layer)
 
-    shift, scale = (model.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)  # 1 1 D
-    hidden = (model.norm_out(hidden.float()) * (1 + scale) + shift).type_as(hidden)
+    if known:
+        last = TwoTimes(temb.unsqueeze(1), places).plus(model.scale_shift_table)
+        hidden = last.scaled(model.norm_out(hidden.float()), 0, 1).type_as(hidden)
+    else:
+        shift, scale = (model.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)  # 1 1 D
+        hidden = (model.norm_out(hidden.float()) * (1 + scale) + shift).type_as(hidden)
     out = model.proj_out(hidden)  # B L (p_t p_h p_w C)
     out = out.reshape(num_branches, num_frames // p_t, height // p_h, width // p_w, p_t, p_h, p_w, -1)
     return out.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)  # B C T H W

@@ -11,6 +11,7 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights.folder import load_part
+from . import autoencoder_22
 from .detect import file_facts
 
 State = dict[str, torch.Tensor]
@@ -70,15 +71,21 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
 
 
 def vae_from(state: State) -> Any:
-    """Build the AutoencoderKLWan of Wan 2.1 in float32, with the published mean and deviation of its 16 channels."""
+    """Build the AutoencoderKLWan of Wan 2.1 or of Wan 2.2 TI2V-5B in float32, with the published mean and deviation of
+    its 16 or 48 channels."""
     from diffusers import AutoencoderKLWan
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
     if "encoder.conv1.weight" not in state or "conv2.weight" not in state:
-        raise ModelError("not a Wan 2.1 VAE in the original layout.")
+        raise ModelError("not a Wan VAE in the original layout.")
+    if autoencoder_22.SIGN in state:
+        if (z_dim := state["conv2.weight"].shape[0]) != len(autoencoder_22.MEAN):
+            raise ModelError(f"its latents must have {len(autoencoder_22.MEAN)} channels, got {z_dim}.")
+        config = autoencoder_22.config(state)
+        return _fill(AutoencoderKLWan, config, autoencoder_22.renamed(state), torch.float32)
     base_dim, z_dim = state["encoder.conv1.weight"].shape[0], state["conv2.weight"].shape[0]
     if z_dim != 16 or "encoder.downsamples.9.residual.2.weight" not in state:
-        raise ModelError(f"its latents must have 16 channels, got {z_dim} (this may be Wan 2.2's VAE).")
+        raise ModelError(f"its latents must have 16 channels, got {z_dim}.")
     widths = [state[f"encoder.downsamples.{index}.residual.2.weight"].shape[0] for index in (0, 3, 6, 9)]
     config = {
         "base_dim": base_dim,

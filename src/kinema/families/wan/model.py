@@ -28,7 +28,7 @@ from ...diffusion.sigma_schedules import flow_levels
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, vace
+from . import cpu_autoencoder, decode, forward, i2v, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
 from .options import WanOptions
 
@@ -55,6 +55,10 @@ class WanCond:
     num_references: int
     grid: tuple[int, int]
     low_precision: bool
+    known_BCTHW: torch.Tensor | None = None
+    """Latents of the first frame, which stay as they are (TI2V-5B)."""
+    levels: dict[float, float] | None = None
+    """The sigma of each timestep of the plan's scheduler, if the known frame needs it."""
 
 
 @dataclass
@@ -126,16 +130,21 @@ class WanFamily:
             scale, layers = options.conditioning_scale, len(self.parts.transformer.config.vace_layers)
             scale = scale * layers if len(scale) == 1 else scale
         source = None
-        if prepared.source_BCFHW is not None and options.strength < 1.0:
+        begins_with_clip = prepared.has_clip or self.card.variant != "ti2v"
+        if prepared.source_BCFHW is not None and options.strength < 1.0 and begins_with_clip:
             pictures = [picture[:, :, None] for picture in prepared.references]
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
+        known = levels = None
+        if self.card.variant == "ti2v" and prepared.first_BCHW is not None:
+            known = self.encode_pixels(prepared.first_BCHW[:, :, None]).to(self.device)
+            levels = ti2v.levels(self.scheduler(plan))
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision,
+            plan.low_precision, known, levels,
         )  # fmt: skip
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
@@ -218,6 +227,8 @@ class WanFamily:
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
         adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
         bound: dict[tuple[str, ...], forward.Bound] = {}
+        known = cond.known_BCTHW if span.start == 0 else None
+        num_known = 0 if known is None else known.shape[2]
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
@@ -233,7 +244,7 @@ class WanFamily:
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            x = x_BCTHW.to(self.dtype)
+            x = x_BCTHW.to(self.dtype) if known is None else ti2v.with_known(x_BCTHW, known).to(self.dtype)
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
@@ -241,7 +252,10 @@ class WanFamily:
             outputs: dict[str, torch.Tensor] = {}
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)))
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known)
+                    if known is not None:
+                        sigma = (cond.levels or {}).get(float(t), float(t) / 1000)
+                        found = ti2v.towards(found, x_BCTHW.expand(len(group), -1, -1, -1, -1), known, sigma)
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 

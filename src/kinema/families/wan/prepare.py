@@ -23,10 +23,11 @@ DOT_RGB = (255, 255, 255)
 @dataclass(frozen=True)
 class WanPrepared(Prepared):
     """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
-    references: pictures on white, each (1, 3, H, W)."""
+    references: pictures on white, each (1, 3, H, W). has_clip: the source contains a clip, not only single frames."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
+    has_clip: bool = False
 
 
 def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
@@ -73,7 +74,7 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
         elif condition.kind == "style":
             styles.append((condition.adapter, condition.weight))
     source, masked = canvas.finished()
-    return WanPrepared(source, first, tuple(styles), masked, tuple(references))
+    return WanPrepared(source, first, tuple(styles), masked, tuple(references), canvas.source_frames > 0)
 
 
 ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "style")

@@ -1,7 +1,7 @@
-"""Detect unsupported relatives of Wan 2.1 by configuration, names and shapes of tensors, and, if nothing else differs,
-the name of the file or folder (no torch).
+"""Detect unsupported relatives of the supported Wan models by configuration, names and shapes of tensors, and, if
+nothing else differs, the name of the file or folder (no torch).
 
-Loaded as Wan 2.1, each of these would load completely or in part, and generate wrong pictures.
+Loaded as a supported model, each of these would load completely or in part, and generate wrong pictures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SUPPORTED = "text to video, image to video and VACE of Wan 2.1"
+SUPPORTED = "text to video, image to video and VACE of Wan 2.1, and TI2V-5B of Wan 2.2"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ TRANSFORMERS = {
     "ChronoEditTransformer3DModel": "ChronoEdit",
 }
 TYPES = {
-    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "ti2v": "Wan 2.2 TI2V-5B", "flf2v": "Wan 2.1 FLF2V",
+    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "flf2v": "Wan 2.1 FLF2V",
     "humo": "HuMo", "phantom": "Phantom",
 }  # fmt: skip
 """model_type in configurations of the original code."""
@@ -95,8 +95,14 @@ NAMED = (
 
 
 def unsupported(signs: Signs) -> str | None:
-    """The name of an unsupported model; None if it may be Wan 2.1."""
+    """The name of an unsupported model; None if it may be a supported one."""
     return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
+
+
+def is_ti2v(signs: Signs) -> bool:
+    """Whether it has the shape of Wan 2.2 TI2V-5B: 48 channels in and out, without inputs for pictures."""
+    plain = not (signs.images or signs.camera or signs.reference or signs.experts)
+    return signs.in_channels == signs.out_channels == 48 and plain and signs.kind in ("t2v", "i2v", "ti2v")
 
 
 def second_generation(name: str) -> bool:
@@ -121,10 +127,12 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 def _by_shape(signs: Signs) -> str | None:
     channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
     if out == 48:
-        wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
+        if is_ti2v(signs):
+            return None
+        wide = {100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
         return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
     if signs.per_token_time:
-        return "Wan 2.2 TI2V-5B"
+        return f"a relative of Wan 2.2 TI2V-5B with {channels} input and {out} output channels"
     if signs.camera:
         return "Fun-Camera 1.1" if signs.images else "Fun-Camera A14B (Wan 2.2)"
     if channels == 52:
@@ -154,7 +162,7 @@ def _by_name(signs: Signs) -> str | None:
     for patterns, model in NAMED:
         if any(words.issuperset(pattern) for pattern in patterns):
             return model
-    if not signs.images and second_generation(signs.name):
+    if not signs.images and second_generation(signs.name) and not is_ti2v(signs):
         return "Wan 2.2 T2V-A14B (one of its two experts)"
     return None
 
