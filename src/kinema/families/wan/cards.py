@@ -48,7 +48,7 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     """The options of a variant: t2v, i2v, ti2v or vace."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
-        own["conditioning_scale"] = [1.0]
+        own |= {"conditioning_scale": [1.0], "vace_split": "hard"}
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
     return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
 

@@ -16,8 +16,13 @@ class WanOptions(Sampling):
     text_length: Annotated[int, Field(ge=8, le=512)] = Field(
         512, description="tokens to which the prompt is padded or truncated; the weights are trained for the default"
     )
-    conditioning_scale: tuple[Annotated[float, Field(ge=0.0, le=4.0)], ...] = Field(
+    conditioning_scale: tuple[Annotated[float, Field(ge=0.0, le=1000.0)], ...] = Field(
         (1.0,), min_length=1, description="strength of the conditions: one number, or one per VACE layer"
+    )
+    vace_split: Literal["hard", "soft"] = Field(
+        "hard",
+        description="how a soft mask divides the source into kept and changed pixels. hard: at 0.5, as published; "
+        "soft: in proportion, as ComfyUI",
     )
     motion_words: Literal["path", "text"] = Field(
         "text", description="path: convert words for motion to a drawn path; text: use only the words"
