@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.card import Card
 from .adapter_names import ADAPTER_NAMES
-from .cards import CARDS
+from .card_list import CARDS
 from .detect import recognise
 from .extras import complete
 from .file_parts import PATTERNS as PART_FILES

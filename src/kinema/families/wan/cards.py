@@ -19,20 +19,29 @@ NEGATIVE_PROMPT = (
 )
 """Wan 2.1's default: "garish colours, over-exposed, static, blurred details, subtitles, ... walking backwards"."""
 
+CONTROLS = (
+    "control:depth", "control:flow", "control:gray", "control:scribble", "control:edge", "control:pose",
+    "control:layout",
+)  # fmt: skip
 ACCEPTS = {
     "t2v": ("source", "style"),
     "i2v": ("image:first", "style"),
     "ti2v": ("image:first", "source", "style"),
+    "fun-control": (*CONTROLS, "image:first", "style"),
+    "fun-control-ref": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-control-2.2": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-control-5b": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-camera": ("camera", "image:first", "style"),
+    "fun-camera-2.2": ("camera", "image:first", "style"),
     "vace": (
-        "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
-        "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue",
+        "image:first", "image:last", "image:frame", "reference", "source", "mask", *CONTROLS, "continue",
         "continue:end", "style",
     ),
 }  # fmt: skip
 STRENGTH = {"t2v": 0.7, "ti2v": 0.7, "vace": 1.0}
 """Text to video starts from the noised source; VACE receives the source as context."""
-NEEDS = {"t2v": (), "i2v": ("image:first",), "ti2v": (), "vace": ()}
-GRIDS = {"ti2v": (48, 16)}
+NEEDS: dict[str, tuple[str, ...]] = {"t2v": (), "i2v": ("image:first",), "ti2v": (), "vace": ()}
+GRIDS = {"ti2v": (48, 16), "fun-control-5b": (48, 16)}
 """Channels of the latents, and pixels per latent, of variants with the autoencoder of Wan 2.2 TI2V-5B; the others have
 16 and 8. Sides are multiples of two latents."""
 
@@ -45,15 +54,19 @@ PROFILES: dict[Profile, ProfileRule] = {
 
 
 def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
-    """The options of a variant: t2v, i2v, ti2v or vace."""
+    """The options of a variant, a key of ACCEPTS."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
         own |= {"conditioning_scale": [1.0], "vace_split": "hard"}
+    if variant in GRIDS:
+        own["first_frame"] = "kept"
+    if variant.startswith("fun-camera"):
+        own["camera_lens"] = [0.5, 0.5, 0.5, 0.5]
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
     return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
 
 
-def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720, multiple: int = 16) -> SizeRule:
+def sizes(*trained: tuple[int, int], max_area: int = 1280 * 720, multiple: int = 16) -> SizeRule:
     return SizeRule(multiple=multiple, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True)
 
 
@@ -61,20 +74,21 @@ FRAMES = FramesRule(step=4, trained=81, maximum=257)
 FRAMES_24 = FramesRule(step=4, trained=121, maximum=257)
 SIZE_480P = ((832, 480), (480, 832))
 SIZE_720P = ((1280, 720), (720, 1280))
+SIZE_704P = ((1280, 704), (704, 1280))
 
-_13B = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
-_14B = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
-_5B = {
+SIZES_13B: dict[str, int] = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
+SIZES_14B: dict[str, int] = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
+SIZES_5B: dict[str, int] = {
     "width": 3072, "layers": 30, "text_parameters": 5_680_910_336, "autoencoder_parameters": 704_688_668,
     "latent_channels": 48, "space_stride": 16,
 }  # fmt: skip
 
 
-def _card(
+def entry(
     name: str,
     variant: str,
     title: str,
-    hub: str,
+    hub: str | None,
     sizes: SizeRule,
     network: Network,
     *,
@@ -92,10 +106,10 @@ def _card(
         title=title,
         licence="Apache-2.0",
         hub=hub,
-        aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),),
+        aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),) if hub else (),
         single_files=files,
         accepts=ACCEPTS[variant],
-        needs=NEEDS[variant],
+        needs=NEEDS.get(variant, ()),
         size=sizes,
         frames=frames,
         defaults=Defaults(fps=fps, steps=steps, guidance=guidance, negative_prompt=NEGATIVE_PROMPT),
@@ -143,39 +157,39 @@ MINI = Card(
 
 CARDS: tuple[Card, ...] = (
     MINI,
-    _card(
+    entry(
         "wan2.1-t2v-1.3b", "t2v", "Wan 2.1 text to video, 1.3B", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-        _sizes(*SIZE_480P), Network(parameters=1_418_996_800, **_13B),
+        sizes(*SIZE_480P), Network(parameters=1_418_996_800, **SIZES_13B),
         steps=50, guidance=6.0, shift=8.0, files=("wan2.1_t2v_1.3B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-t2v-14b", "t2v", "Wan 2.1 text to video, 14B", "Wan-AI/Wan2.1-T2V-14B-Diffusers",
-        _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=14_288_491_584, **_14B),
+        sizes(*SIZE_720P, *SIZE_480P), Network(parameters=14_288_491_584, **SIZES_14B),
         steps=50, guidance=5.0, shift=5.0, files=("wan2.1_t2v_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-i2v-14b-480p", "i2v", "Wan 2.1 image to video, 14B, 480p", "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
-        _sizes(*SIZE_480P), Network(parameters=16_395_960_384, **_14B),
+        sizes(*SIZE_480P), Network(parameters=16_395_960_384, **SIZES_14B),
         steps=40, guidance=5.0, shift=3.0, files=("wan2.1_i2v_480p_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-i2v-14b-720p", "i2v", "Wan 2.1 image to video, 14B, 720p", "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers",
-        _sizes(*SIZE_720P), Network(parameters=16_395_960_384, **_14B),
+        sizes(*SIZE_720P), Network(parameters=16_395_960_384, **SIZES_14B),
         steps=40, guidance=5.0, shift=5.0, files=("wan2.1_i2v_720p_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-vace-1.3b", "vace", "Wan 2.1 VACE, edit anything, 1.3B", "Wan-AI/Wan2.1-VACE-1.3B-diffusers",
-        _sizes(*SIZE_480P), Network(parameters=2_153_000_000, hint_layers=15, **_13B),
+        sizes(*SIZE_480P), Network(parameters=2_153_000_000, hint_layers=15, **SIZES_13B),
         steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_1.3B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-vace-14b", "vace", "Wan 2.1 VACE, edit anything, 14B", "Wan-AI/Wan2.1-VACE-14B-diffusers",
-        _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **_14B),
+        sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **SIZES_14B),
         steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.2-ti2v-5b", "ti2v", "Wan 2.2 text and image to video, 5B", "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
-        _sizes((1280, 704), (704, 1280), max_area=1280 * 704, multiple=32), Network(parameters=4_999_787_712, **_5B),
+        sizes(*SIZE_704P, multiple=32), Network(parameters=4_999_787_712, **SIZES_5B),
         steps=50, guidance=5.0, shift=5.0, files=("wan2.2_ti2v_5B*.safetensors",), fps=24.0, frames=FRAMES_24,
     ),
 )  # fmt: skip

@@ -13,8 +13,9 @@ from ...core.errors import ModelError
 from ...weights.configs import Config
 from ...weights.headers import header
 from ...weights.names import model_name
-from . import variants
-from .cards import ACCEPTS, CARDS, GRIDS, MINI, NEEDS, options
+from . import fun_layout, variants
+from .card_list import CARDS
+from .cards import ACCEPTS, GRIDS, MINI, NEEDS, options
 from .variants import Signs
 
 PIPELINES = {"WanPipeline": "t2v", "WanImageToVideoPipeline": "i2v", "WanVACEPipeline": "vace"}
@@ -64,7 +65,7 @@ def _folder(path: Path) -> Card | None:
         per_token_time=parts.flag("expand_timesteps"), image_places=config.has("pos_embed_seq_len"),
     )  # fmt: skip
     _refuse(path, signs)
-    variant = "ti2v" if variants.is_ti2v(signs) else PIPELINES[kind]
+    variant = variants.supported(signs) or PIPELINES[kind]
     return _named(path, variant, facts["width"], facts["layers"], facts["hint_layers"], facts["text_dim"])
 
 
@@ -114,9 +115,15 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
         raise ModelError(f"{what}: illegal numbers of blocks: {layers}, and {hints} for VACE.")
     in_channels, head = shape("patch_embedding.weight", 5)[1], names.get("head.head.weight", {"shape": [64]})["shape"]
     out_channels = (head[0] if head else 64) // 4
-    variant = "vace" if hints else "i2v" if any(key.startswith("img_emb.") for key in names) else "t2v"
+    images = any(key.startswith("img_emb.") for key in names)
+    variant = "vace" if hints else "i2v" if images else "t2v"
     if variant == "t2v" and in_channels == out_channels == GRIDS["ti2v"][0]:
         variant = "ti2v"
+    special = fun_layout.variant(
+        in_channels, out_channels, images=images, reference="ref_conv.weight" in names,
+        camera=any(key.startswith("control_adapter.") for key in names),
+    )  # fmt: skip
+    variant = special if special and not hints else variant
     width, text_dim = shape("text_embedding.0.weight", 2)
     return {
         "variant": variant,
@@ -129,7 +136,7 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
         "freq_dim": shape("time_embedding.0.weight", 2)[1],
         "vace_layers": list(range(0, layers, layers // hints))[:hints] if hints else [],
         "vace_channels": shape("vace_patch_embedding.weight", 5)[1] if hints else 0,
-        "image_dim": shape("img_emb.proj.0.weight", 1)[0] if variant == "i2v" else None,
+        "image_dim": shape("img_emb.proj.0.weight", 1)[0] if images and not hints else None,
     }
 
 
@@ -138,7 +145,7 @@ def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Sig
     names = plain(entries)
     return Signs(
         name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
-        width=facts["width"], layers=facts["layers"], images=facts["variant"] == "i2v",
+        width=facts["width"], layers=facts["layers"], images=facts["image_dim"] is not None,
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
     )  # fmt: skip
@@ -248,7 +255,7 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             "licence": "unknown",
             "variant": variant,
             "accepts": ACCEPTS[variant] + (("trajectory",) if variant == "vace" and text_dim < 1024 else ()),
-            "needs": NEEDS[variant],
+            "needs": NEEDS.get(variant, ()),
             "size": MINI.size.model_copy(update={"multiple": 2 * space}),
             "network": MINI.network.model_copy(
                 update={

@@ -47,7 +47,7 @@ def found_parts(location: Path) -> dict[str, Path | None]:
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
     autoencoder = "vae 2.2" if facts["variant"] in GRIDS else "vae"
-    wanted = [autoencoder, "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
+    wanted = [autoencoder, "text_encoder", *(["image_encoder"] if facts["image_dim"] is not None else [])]
     return {part: _find(location, part) for part in wanted}
 
 

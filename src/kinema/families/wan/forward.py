@@ -98,6 +98,10 @@ class Bound:
     control_BLD: torch.Tensor | None
     control_scale: tuple[float, ...]
     rope: tuple[torch.Tensor, torch.Tensor]
+    camera_BLD: torch.Tensor | None = None
+    """Added to the patch embeddings."""
+    reference_BLD: torch.Tensor | None = None
+    """Tokens before the video's."""
 
 
 def bind(
@@ -108,9 +112,12 @@ def bind(
     image_BLD: torch.Tensor | None = None,
     control_BCTHW: torch.Tensor | None = None,
     control_scale: tuple[float, ...] = (),
+    camera_BLD: torch.Tensor | None = None,
+    reference_BCHW: torch.Tensor | None = None,
 ) -> Bound:
     """Compute the inputs that do not change between steps. text_BLD: padded text states, one row per branch. shape: of
-    the denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches."""
+    the denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches.
+    camera_BLD, reference_BCHW: an addition to the patch embeddings, and the latents of a reference picture (fun.py)."""
     embedder = model.condition_embedder
     text_BLD = embedder.text_embedder(text_BLD)
     if image_BLD is not None:
@@ -121,8 +128,13 @@ def bind(
     if control_BCTHW is not None:
         control_BLD = model.vace_patch_embedding(control_BCTHW).flatten(2).transpose(1, 2)
         control_BLD = control_BLD.expand(len(text_BLD), -1, -1)
+    reference_BLD = None
+    if reference_BCHW is not None:
+        reference_BLD = model.ref_conv(reference_BCHW).flatten(2).transpose(1, 2)
+        shape = (*shape[:2], shape[2] + 1, *shape[3:])
     rope = model.rope(torch.empty(shape, device="meta"))
-    return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
+    states = TextStates(text_BLD, image_BLD, keep)
+    return Bound(states, control_BLD, control_scale, rope, camera_BLD, reference_BLD)
 
 
 def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, known: int = 0) -> torch.Tensor:
@@ -136,6 +148,12 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, kn
     num_branches = len(bound.text.text_BLD)
 
     hidden = model.patch_embedding(x_BCTHW).flatten(2).transpose(1, 2)  # 1 L D
+    if bound.camera_BLD is not None:
+        hidden = hidden + bound.camera_BLD
+    before = 0
+    if bound.reference_BLD is not None:
+        before = bound.reference_BLD.shape[1]
+        hidden = torch.cat([bound.reference_BLD, hidden], dim=1)
     hidden = hidden.expand(num_branches, -1, -1)  # B L D
 
     embedder = model.condition_embedder
@@ -144,7 +162,7 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, kn
     time = time.to(next(iter(embedder.time_embedder.parameters())).dtype)
     temb = embedder.time_embedder(time).type_as(bound.text.text_BLD)  # 1 D
     modulation = embedder.time_proj(embedder.act_fn(temb)).unflatten(1, (6, -1))  # 1 6 D
-    places = slice(0, known * (height // p_h) * (width // p_w))
+    places = slice(before, before + known * (height // p_h) * (width // p_w))
     if known:
         modulation = TwoTimes(modulation, places)
 
@@ -166,6 +184,6 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, kn
     else:
         shift, scale = (model.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)  # 1 1 D
         hidden = (model.norm_out(hidden.float()) * (1 + scale) + shift).type_as(hidden)
-    out = model.proj_out(hidden)  # B L (p_t p_h p_w C)
+    out = model.proj_out(hidden[:, before:])  # B L (p_t p_h p_w C)
     out = out.reshape(num_branches, num_frames // p_t, height // p_h, width // p_w, p_t, p_h, p_w, -1)
     return out.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)  # B C T H W

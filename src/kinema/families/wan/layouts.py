@@ -11,7 +11,7 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights.folder import load_part
-from . import autoencoder_22
+from . import autoencoder_22, fun
 from .detect import file_facts
 
 State = dict[str, torch.Tensor]
@@ -35,6 +35,7 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
         state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
     state = dequantised(state, dtype)
     facts = file_facts({key: {"shape": list(value.shape)} for key, value in state.items()})
+    additional = fun.split(state)
     if facts is None:
         raise ModelError("not a Wan transformer in the original or ComfyUI layout.")
     width, head = facts["width"], state["head.head.weight"]
@@ -58,7 +59,7 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
         "num_layers": facts["layers"],
         "cross_attn_norm": "blocks.0.norm3.weight" in state,
     }
-    if facts["variant"] == "i2v":
+    if facts["image_dim"] is not None:
         config |= {"image_dim": facts["image_dim"], "added_kv_proj_dim": width}
     kind: Any = WanTransformer3DModel
     if facts["variant"] == "vace":
@@ -67,6 +68,7 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     network = _fill(kind, config, convert_wan_transformer_to_diffusers(state), dtype)
     # The rotary table is computed, not stored: the empty network has none.
     network.rope = WanRotaryPosEmbed(head_dim, PATCH, network.config.rope_max_seq_len)
+    fun.attach(network, additional, dtype)
     return network
 
 

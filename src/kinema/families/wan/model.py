@@ -6,7 +6,7 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ from ...diffusion.sigma_schedules import flow_levels
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, ti2v, vace
+from . import cpu_autoencoder, decode, forward, fun, fun_camera, fun_layout, i2v, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
+from .cards import GRIDS
 from .options import WanOptions
 
 BATCH_TOKENS = 16_384
@@ -59,6 +60,9 @@ class WanCond:
     """Latents of the first frame, which stay as they are (TI2V-5B)."""
     levels: dict[float, float] | None = None
     """The sigma of each timestep of the plan's scheduler, if the known frame needs it."""
+    camera_BLD: torch.Tensor | None = None
+    reference_BCHW: torch.Tensor | None = None
+    """The inputs of the additional parts of Fun models (fun.py)."""
 
 
 @dataclass
@@ -106,7 +110,7 @@ class WanFamily:
         return tuple(note for notes in cut for note in notes)
 
     def prepare(self, plan: Plan, window: Window | None = None) -> prepare.WanPrepared:
-        return prepare.prepare(plan, window)
+        return prepare.prepare(plan, window, cover=fun_layout.is_fun(self.card.variant))
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
@@ -136,16 +140,46 @@ class WanFamily:
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
+        camera = reference = None
+        if fun_layout.is_fun(self.card.variant):
+            image, concat, camera, reference = self._fun(plan, prepared)
+            prepared = replace(prepared, references=())
         known = levels = None
-        if self.card.variant == "ti2v" and prepared.first_BCHW is not None:
+        wide = self.card.variant in GRIDS and options.first_frame == "kept"
+        if wide and prepared.first_BCHW is not None:
             known = self.encode_pixels(prepared.first_BCHW[:, :, None]).to(self.device)
             levels = ti2v.levels(self.scheduler(plan))
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision, known, levels,
+            plan.low_precision, known, levels, camera, reference,
         )  # fmt: skip
+
+    def _fun(self, plan: Plan, prepared: prepare.WanPrepared) -> tuple[torch.Tensor | None, ...]:
+        """The inputs of a Fun model: image states, channels beside the noise, camera tokens, reference latents."""
+        model, parts, z = self.parts.transformer, self.parts, self.parts.vae.config.z_dim
+        move = next((condition for condition in plan.conditions if condition.kind == "camera"), None)
+        image = camera = reference = None
+        if model.config.image_dim is not None:
+            with self.residency.using(parts.image_encoder) as encoder:
+                first = prepared.first_BCHW
+                states = fun.no_picture(encoder) if first is None else None
+                image = states if first is None else i2v.vision_states(first, parts.image_processor, encoder)
+            image = image.to(self.device, self.dtype)
+        frames = decode.latent_frames(parts.vae, plan.frames)
+        shape = (1, z, frames, plan.height // self.space, plan.width // self.space)
+        has_adapter = hasattr(model, "control_adapter")
+        concat = fun.channels(prepared, self.encode_pixels, model.config.in_channels, shape, has_adapter)
+        if move is not None:
+            lens = WanOptions.of(plan).camera_lens
+            rays = fun_camera.embeddings(move, plan.frames, plan.width, plan.height, lens)
+            with self.residency.using(model):
+                tokens = [model.control_adapter(one.to(self.device, self.dtype)) for one in rays]
+            camera = torch.cat(tokens, dim=2).flatten(2).transpose(1, 2)
+        if prepared.references:
+            reference = self.encode_pixels(prepared.references[0][:, :, None])[:, :, 0].to(self.device, self.dtype)
+        return image, concat.to(self.device, self.dtype), camera, reference
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
         """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts."""
@@ -239,6 +273,8 @@ class WanFamily:
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
                     control_scale=cond.control_scale,
+                    camera_BLD=cond.camera_BLD,
+                    reference_BCHW=cond.reference_BCHW,
                 )
             return bound[branches]
 

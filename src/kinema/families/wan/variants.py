@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SUPPORTED = "text to video, image to video and VACE of Wan 2.1, and TI2V-5B of Wan 2.2"
+from . import fun_layout
+
+SUPPORTED = "text to video, image to video and VACE of Wan 2.1, TI2V-5B of Wan 2.2, and Fun-Control and Fun-Camera"
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,17 @@ def unsupported(signs: Signs) -> str | None:
     return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
 
 
-def is_ti2v(signs: Signs) -> bool:
-    """Whether it has the shape of Wan 2.2 TI2V-5B: 48 channels in and out, without inputs for pictures."""
-    plain = not (signs.images or signs.camera or signs.reference or signs.experts)
-    return signs.in_channels == signs.out_channels == 48 and plain and signs.kind in ("t2v", "i2v", "ti2v")
+def supported(signs: Signs) -> str:
+    """The variant of a model that its numbers of channels and its parts identify; "" for the others."""
+    known = signs.kind in ("t2v", "i2v", "ti2v") or fun_layout.is_fun(signs.kind)
+    if signs.experts or not known:
+        return ""
+    special = signs.camera or signs.reference
+    if signs.in_channels == signs.out_channels == 48 and not signs.images and not special:
+        return "ti2v"
+    return fun_layout.variant(
+        signs.in_channels, signs.out_channels, camera=signs.camera, reference=signs.reference, images=signs.images
+    )
 
 
 def second_generation(name: str) -> bool:
@@ -126,10 +135,10 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 
 def _by_shape(signs: Signs) -> str | None:
     channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    if supported(signs):
+        return None
     if out == 48:
-        if is_ti2v(signs):
-            return None
-        wide = {100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
+        wide = {100: "Fun-InP 5B (Wan 2.2)"}
         return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
     if signs.per_token_time:
         return f"a relative of Wan 2.2 TI2V-5B with {channels} input and {out} output channels"
@@ -160,9 +169,10 @@ def _by_shape(signs: Signs) -> str | None:
 def _by_name(signs: Signs) -> str | None:
     words = _words(signs.name)
     for patterns, model in NAMED:
-        if any(words.issuperset(pattern) for pattern in patterns):
+        own = fun_layout.is_fun(supported(signs)) and model in ("Fun-Control", "Fun-Camera")
+        if any(words.issuperset(pattern) for pattern in patterns) and not own:
             return model
-    if not signs.images and second_generation(signs.name) and not is_ti2v(signs):
+    if not signs.images and second_generation(signs.name) and not supported(signs):
         return "Wan 2.2 T2V-A14B (one of its two experts)"
     return None
 
