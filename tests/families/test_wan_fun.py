@@ -39,6 +39,8 @@ KINDS = {
     "wan2.1_fun_control_v1.1_tiny": (48, 16, True, True, False, "fun-control-ref"),
     "wan2.2_fun_control_high_noise_tiny": (52, 16, False, True, False, "fun-control-2.2"),
     "wan2.2_fun_control_5B_tiny": (148, 48, False, True, False, "fun-control-5b"),
+    "wan2.2_fun_inpaint_high_noise_tiny": (36, 16, False, False, False, "inp-2.2"),
+    "wan2.2_fun_inpaint_5B_tiny": (100, 48, False, False, False, "inp-5b"),
     "wan2.1_fun_camera_v1.1_tiny": (32, 16, True, False, True, "fun-camera"),
     "wan2.2_fun_camera_low_noise_tiny": (36, 16, False, False, True, "fun-camera-2.2"),
 }
@@ -121,6 +123,7 @@ def family_of(models, name):
 def conditions(name, media, *kinds):
     made = {
         "image": {"kind": "image", "image": str(media / "first.npy"), "at": "first"},
+        "last": {"kind": "image", "image": str(media / "reference.npy"), "at": "last"},
         "reference": {"kind": "reference", "images": (str(media / "reference.npy"),)},
         "control": {"kind": "control", "control": "edge", "video": str(media / "control.npy")},
         "camera": {"kind": "camera", "move": "roll_left", "amount": 1.5},
@@ -179,8 +182,12 @@ def expected(name, models, media, *kinds, kept=True) -> torch.Tensor:
         start[:, :1], mask[:, 0] = encoded(vae, first[None]), 1.0
     if "control" in kinds:
         controls[:, :2] = encoded(vae, control)  # 5 frames are 2 latent frames
+    if "inpaint" in name:
+        clip = np.full((FRAMES, SIDE, SIDE, 3), 0.5, np.float32)
+        clip[0], clip[-1] = (first if "image" in kinds else 0.5), (reference if "last" in kinds else 0.5)
+        start, mask[3, -1] = encoded(vae, clip), float("last" in kinds)
     parts = {
-        32: [start], 36: [mask, start], 48: [controls, start], 52: [controls, mask, start],
+        100: [mask, start], 32: [start], 36: [mask, start], 48: [controls, start], 52: [controls, mask, start],
         148: [controls, mask, start],
     }[channels]  # fmt: skip
     states = None
@@ -223,6 +230,9 @@ CASES = [
     ("wan2.2_fun_control_high_noise_tiny", ("control", "image")),
     ("wan2.2_fun_control_5B_tiny", ("control", "reference")),
     ("wan2.2_fun_control_5B_tiny", ("control", "image", "reference")),
+    ("wan2.2_fun_inpaint_high_noise_tiny", ("image", "last")),
+    ("wan2.2_fun_inpaint_high_noise_tiny", ("last",)),
+    ("wan2.2_fun_inpaint_5B_tiny", ("image", "last")),
     ("wan2.1_fun_camera_v1.1_tiny", ("camera", "image")),
     ("wan2.2_fun_camera_low_noise_tiny", ("camera", "image")),
 ]
@@ -250,12 +260,8 @@ def test_a_first_frame_that_is_sampled_as_comfyui_does(models, media):
 @pytest.mark.parametrize("name", KINDS)
 def test_every_condition_counts_and_frames_come_out(models, media, name):
     family = family_of(models, name)
-    kinds = {
-        "fun-control": ("control", "image"),
-        "fun-camera": ("camera", "image"),
-        "fun-camera-2.2": ("camera", "image"),
-    }
-    kinds = kinds.get(KINDS[name][5], ("control", "image", "reference"))
+    by_card = {"control:edge": "control", "image:first": "image", "image:last": "last"}
+    kinds = {by_card.get(each, each) for each in family.card.accepts} & {*by_card.values(), "reference", "camera"}
 
     def latents(*kinds):
         made = planned(models, name, media, *kinds)

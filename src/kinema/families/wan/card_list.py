@@ -1,4 +1,5 @@
-"""The cards of the family: those of cards.py, and of the Fun models by alibaba-pai for controls and camera moves.
+"""The cards of the family: those of cards.py, and of the Fun models by alibaba-pai for controls, camera moves and Wan
+2.2's first and last frames.
 
 Their hub folders have the layout of their own code; Kinema reads the single files (of ComfyUI, or out of the folders).
 Defaults are those of VideoX-Fun's examples.
@@ -53,6 +54,15 @@ CARDS: tuple[Card, ...] = (
     _fun(
         "wan2.1-fun-v1.1-camera-14b", "fun-camera", "Wan 2.1 Fun-Camera 1.1, 14B",
         Network(parameters=16_899_000_000, **_14B), "wan2.1_fun_camera_v1.1_14B*.safetensors",
+    ),
+    _fun(
+        "wan2.2-fun-inp-a14b-expert", "inp-2.2", "Wan 2.2 Fun-InP A14B, one of its two experts",
+        Network(parameters=14_288_901_184, **_14B), "wan2.2_fun_inpaint_high_noise_14B*.safetensors",
+        "wan2.2_fun_inpaint_low_noise_14B*.safetensors", shift=5.0,
+    ),
+    _fun(
+        "wan2.2-fun-inp-5b", "inp-5b", "Wan 2.2 Fun-InP, from pictures to video, 5B",
+        Network(parameters=5_000_000_000, **cards.SIZES_5B), "wan2.2_fun_inpaint_5B*.safetensors", shift=5.0,
     ),
     _fun(
         "wan2.2-fun-control-a14b-expert", "fun-control-2.2", "Wan 2.2 Fun-Control A14B, one of its two experts",

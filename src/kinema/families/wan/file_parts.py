@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ...core.errors import ModelError
 from ...weights.headers import header
+from . import variants
 from .cards import GRIDS
-from .detect import file_facts
+from .detect import file_facts, file_signs
 
 FOLDERS = {
     "vae": ("vae",),
@@ -24,8 +25,8 @@ FOLDERS = {
     "image_encoder": ("clip_vision", "clip", "image_encoder"),
 }
 PATTERNS = {
-    "vae": ("wan*2[._]1*vae*.safetensors",),
-    "vae 2.2": ("wan*2[._]2*vae*.safetensors",),
+    "vae": ("wan2[._]1[_-]vae*.safetensors", "wan[_-]2[._]1[_-]vae*.safetensors"),
+    "vae 2.2": ("wan2[._]2[_-]vae*.safetensors", "wan[_-]2[._]2[_-]vae*.safetensors"),
     "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
     "image_encoder": ("clip_vision_h*.safetensors",),
 }
@@ -46,8 +47,9 @@ def found_parts(location: Path) -> dict[str, Path | None]:
     facts = file_facts(header(location), str(location))
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
-    autoencoder = "vae 2.2" if facts["variant"] in GRIDS else "vae"
-    wanted = [autoencoder, "text_encoder", *(["image_encoder"] if facts["image_dim"] is not None else [])]
+    wide = variants.supported(file_signs("", header(location), facts)) in GRIDS
+    images = ["image_encoder"] if facts["image_dim"] is not None else []
+    wanted = ["vae 2.2" if wide else "vae", "text_encoder", *images]
     return {part: _find(location, part) for part in wanted}
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ...core.errors import ModelError
+from ...core.plan import Plan
 from . import fun_layout
 from .prepare import WanPrepared
 
@@ -22,14 +23,16 @@ STARTS = ("ref_conv.", "control_adapter.")
 """Prefixes of the tensors of the additional parts."""
 
 
-def channels(
-    prepared: WanPrepared, encode: Encode, in_channels: int, shape: tuple[int, ...], camera: bool
-) -> torch.Tensor:
-    """The channels concatenated to the noise, (1, C, T, H/space, W/space), float32.
+def inputs(
+    plan: Plan, prepared: WanPrepared, encode: Encode, network: Any, grid: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The channels concatenated to the noise, (1, C, T, H/space, W/space), and the latents of the reference picture
+    (1, z, H/space, W/space), if any; float32.
 
-    encode: maps pixels (1, 3, F, H, W) in [-1, 1] to normalised latents. shape: of the latents (1, z, T, h, w).
+    encode: maps pixels (1, 3, F, H, W) in [-1, 1] to normalised latents. grid: latent frames, and pixels per latent.
     """
-    _, z, frames, rows, columns = shape
+    frames, space = grid
+    shape = (1, network.config.out_channels, frames, plan.height // space, plan.width // space)
 
     def placed(pixels_BCFHW: torch.Tensor | None) -> torch.Tensor:
         found = torch.zeros(shape)
@@ -39,16 +42,12 @@ def channels(
         return found
 
     first = prepared.first_BCHW[:, :, None] if prepared.first_BCHW is not None else None
-    mask = torch.zeros(1, fun_layout.MASK, frames, rows, columns)
+    mask = torch.zeros(1, fun_layout.MASK, *shape[2:])
     mask[:, :, 0] = 0.0 if first is None else 1.0
     parts = {"control": lambda: placed(prepared.control_BCFHW), "mask": lambda: mask, "start": lambda: placed(first)}
-    return torch.cat([parts[name]() for name in fun_layout.channels(in_channels, z, camera)], dim=1)
-
-
-def no_picture(encoder: Any) -> torch.Tensor:
-    """The image states of a request without a picture: zeros, (1, L, D)."""
-    config = encoder.config
-    return torch.zeros(1, (config.image_size // config.patch_size) ** 2 + 1, config.hidden_size)
+    order = fun_layout.channels(network.config.in_channels, shape[1], hasattr(network, "control_adapter"))
+    reference = encode(prepared.references[0][:, :, None])[:, :, 0] if prepared.references else None
+    return torch.cat([parts[name]() for name in order], dim=1), reference
 
 
 class CameraAdapter(nn.Module):

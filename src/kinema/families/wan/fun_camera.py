@@ -8,11 +8,14 @@ VideoX-Fun and of ComfyUI's WanCameraEmbedding: its speed is the condition's `am
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
 from ...core.conditions import Camera, CameraMove
+from ...core.plan import Plan
+from .options import WanOptions
 
 WAYS: dict[CameraMove, tuple[float, float, float, float]] = {
     "still": (0, 0, 0, 0), "tilt_up": (0, -1, 0, 0), "tilt_down": (0, 1, 0, 0), "pan_left": (-1, 0, 0, 0),
@@ -71,3 +74,14 @@ def embeddings(camera: Camera, frames: int, width: int, height: int, lens: tuple
     poses_F34 = poses(camera, frames)
     for group_434 in torch.cat([poses_F34[:1].expand(4, -1, -1), poses_F34[1:]]).split(4):
         yield rays(group_434, width, height, lens).transpose(0, 1).flatten(0, 1)[None, :, None]
+
+
+def tokens(plan: Plan, network: Any, placed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor | None:
+    """The addition to the patch embeddings (1, L, D) for the camera move of a plan, by the network's adapter; None
+    without a move. One latent frame is computed after the other: rays of a whole clip would fill gigabytes."""
+    move = next((condition for condition in plan.conditions if condition.kind == "camera"), None)
+    if move is None:
+        return None
+    rays = embeddings(move, plan.frames, plan.width, plan.height, WanOptions.of(plan).camera_lens)
+    found = [network.control_adapter(placed(one)) for one in rays]
+    return torch.cat(found, dim=2).flatten(2).transpose(1, 2)

@@ -24,7 +24,7 @@ def variant(in_channels: int, latents: int, *, camera: bool, reference: bool, im
     """The variant of a Fun-Control or Fun-Camera model; "" for other models. images: takes CLIP's image states."""
     parts = channels(in_channels, latents, camera)
     second = "mask" in parts
-    if not parts or images == second or (camera and reference) or (second and not camera and not reference):
+    if not parts or images == second or (camera and reference):
         return ""
     kind = "camera" if camera else "control"
     if latents != 16:

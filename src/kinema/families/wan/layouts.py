@@ -11,8 +11,8 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights.folder import load_part
-from . import autoencoder_22, fun
-from .detect import file_facts
+from . import autoencoder_22, fun, fun_layout, variants
+from .detect import file_facts, file_signs
 
 State = dict[str, torch.Tensor]
 
@@ -20,6 +20,8 @@ HEAD_DIM = 128
 PATCH = (1, 2, 2)
 PREFIX = "model.diffusion_model."
 FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+PLACES = "img_emb.emb_pos"
+"""Position embeddings of the image states, in the network for a first and a last frame."""
 SCALES = (".scale_weight", ".weight_scale")
 MARKS = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
 
@@ -34,15 +36,17 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     if any(key.startswith(PREFIX) for key in state):
         state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
     state = dequantised(state, dtype)
-    facts = file_facts({key: {"shape": list(value.shape)} for key, value in state.items()})
-    additional = fun.split(state)
+    entries = {key: {"shape": list(value.shape)} for key, value in state.items()}
+    facts = file_facts(entries)
     if facts is None:
         raise ModelError("not a Wan transformer in the original or ComfyUI layout.")
+    special = variants.supported(file_signs("", entries, facts))
+    additional = fun.split(state) if fun_layout.is_fun(special) else {}
     width, head = facts["width"], state["head.head.weight"]
     if width % head_dim:
         raise ModelError(f"its width must be a multiple of {head_dim}, the size of Wan's attention heads, got {width}.")
     out_channels = head.shape[0] // (PATCH[0] * PATCH[1] * PATCH[2])
-    if facts["variant"] == "t2v" and facts["in_channels"] != out_channels:
+    if facts["variant"] == "t2v" and not special and facts["in_channels"] != out_channels:
         raise ModelError(
             f"an unsupported variant (Wan 2.2, Fun, control) with {facts['in_channels']} input and {out_channels} "
             "output channels, but without image states or VACE blocks."
@@ -61,11 +65,16 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     }
     if facts["image_dim"] is not None:
         config |= {"image_dim": facts["image_dim"], "added_kv_proj_dim": width}
+        config |= {"pos_embed_seq_len": facts["image_places"]}
     kind: Any = WanTransformer3DModel
     if facts["variant"] == "vace":
         kind = WanVACETransformer3DModel
         config |= {"vace_layers": facts["vace_layers"], "vace_in_channels": facts["vace_channels"]}
-    network = _fill(kind, config, convert_wan_transformer_to_diffusers(state), dtype)
+    places = state.pop(PLACES, None)  # diffusers' conversion does not know it
+    renamed = convert_wan_transformer_to_diffusers(state)
+    if places is not None:
+        renamed["condition_embedder.image_embedder.pos_embed"] = places
+    network = _fill(kind, config, renamed, dtype)
     # The rotary table is computed, not stored: the empty network has none.
     network.rope = WanRotaryPosEmbed(head_dim, PATCH, network.config.rope_max_seq_len)
     fun.attach(network, additional, dtype)

@@ -28,7 +28,7 @@ from ...diffusion.sigma_schedules import flow_levels
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, fun, fun_camera, fun_layout, i2v, prepare, ti2v, vace
+from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
 from .cards import GRIDS
 from .options import WanOptions
@@ -77,6 +77,8 @@ class WanParts:
     image_encoder: Any = None
     image_processor: Any = None
     tiny_decoder: Any = None
+    transformer_2: Any = None
+    """The expert for low noise, if `transformer` is one for high noise."""
     folder: Path | None = None
     """The checkpoint's folder, if it is one; it may contain a few-step student."""
     files: tuple[Path, ...] = ()
@@ -88,7 +90,11 @@ class WanFamily:
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder]
+        denoisers = {"": parts.transformer}
+        if parts.transformer_2 is not None:
+            denoisers = {experts.HIGH: parts.transformer, experts.LOW: parts.transformer_2}
+        self.denoisers = denoisers
+        networks = [parts.text_encoder, *denoisers.values(), parts.vae, parts.image_encoder, parts.tiny_decoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
@@ -97,7 +103,8 @@ class WanFamily:
         if device.type == "cpu":
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
-        forward.prepare(parts.transformer)
+        for denoiser in denoisers.values():
+            forward.prepare(denoiser)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return self.parts.files
@@ -115,18 +122,29 @@ class WanFamily:
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
         student = self._student(plan)
-        adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
+        self._use_styles(prepared.styles, student)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
         states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
         image = concat = control = None
         scale: tuple[float, ...] = ()
-        if self.card.variant == "i2v":
-            assert prepared.first_BCHW is not None
+        network = self.parts.transformer
+        if network.config.image_dim is not None:
             with self.residency.using(self.parts.image_encoder) as encoder:
-                image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
-            concat = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
+                image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
+        camera = reference = None
+        if fun_layout.is_fun(self.card.variant):
+            frames = decode.latent_frames(self.parts.vae, plan.frames)
+            concat, reference = fun.inputs(plan, prepared, self.encode_pixels, network, (frames, self.space))
+            concat, reference = self._placed(concat), None if reference is None else self._placed(reference)
+            with self.residency.using(network):
+                camera = fun_camera.tokens(plan, network, self._placed)
+            prepared = replace(prepared, references=())
+        elif network.config.in_channels > network.config.out_channels:
+            known = i2v.condition(plan, prepared, self.encode_pixels)
+            known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
+            concat = known.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
@@ -140,10 +158,6 @@ class WanFamily:
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
-        camera = reference = None
-        if fun_layout.is_fun(self.card.variant):
-            image, concat, camera, reference = self._fun(plan, prepared)
-            prepared = replace(prepared, references=())
         known = levels = None
         wide = self.card.variant in GRIDS and options.first_frame == "kept"
         if wide and prepared.first_BCHW is not None:
@@ -156,30 +170,8 @@ class WanFamily:
             plan.low_precision, known, levels, camera, reference,
         )  # fmt: skip
 
-    def _fun(self, plan: Plan, prepared: prepare.WanPrepared) -> tuple[torch.Tensor | None, ...]:
-        """The inputs of a Fun model: image states, channels beside the noise, camera tokens, reference latents."""
-        model, parts, z = self.parts.transformer, self.parts, self.parts.vae.config.z_dim
-        move = next((condition for condition in plan.conditions if condition.kind == "camera"), None)
-        image = camera = reference = None
-        if model.config.image_dim is not None:
-            with self.residency.using(parts.image_encoder) as encoder:
-                first = prepared.first_BCHW
-                states = fun.no_picture(encoder) if first is None else None
-                image = states if first is None else i2v.vision_states(first, parts.image_processor, encoder)
-            image = image.to(self.device, self.dtype)
-        frames = decode.latent_frames(parts.vae, plan.frames)
-        shape = (1, z, frames, plan.height // self.space, plan.width // self.space)
-        has_adapter = hasattr(model, "control_adapter")
-        concat = fun.channels(prepared, self.encode_pixels, model.config.in_channels, shape, has_adapter)
-        if move is not None:
-            lens = WanOptions.of(plan).camera_lens
-            rays = fun_camera.embeddings(move, plan.frames, plan.width, plan.height, lens)
-            with self.residency.using(model):
-                tokens = [model.control_adapter(one.to(self.device, self.dtype)) for one in rays]
-            camera = torch.cat(tokens, dim=2).flatten(2).transpose(1, 2)
-        if prepared.references:
-            reference = self.encode_pixels(prepared.references[0][:, :, None])[:, :, 0].to(self.device, self.dtype)
-        return image, concat.to(self.device, self.dtype), camera, reference
+    def _placed(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.device, self.dtype)
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
         """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts."""
@@ -211,6 +203,10 @@ class WanFamily:
         if gray:
             self.gray = {other: old for other, old in self.gray.items() if other[:-1] == key[:-1]} | {key: latents}
         return latents
+
+    def _use_styles(self, styles: tuple[tuple[str, float], ...], student: Path | None) -> None:
+        for expert, denoiser in self.denoisers.items():
+            adapters.use(denoiser, experts.styles_of(styles, expert), student, names=ADAPTER_NAMES)
 
     def _student(self, plan: Plan) -> Path | None:
         """The file of the plan's few-step student. ModelError if this model has no such student."""
@@ -254,12 +250,13 @@ class WanFamily:
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
+        if self.parts.transformer_2 is not None:
+            return experts.guidance(plan, (float(t) for t in scheduler.timesteps))
         return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
-        model = self.parts.transformer
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
-        adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
+        self._use_styles(cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
         known = cond.known_BCTHW if span.start == 0 else None
         num_known = 0 if known is None else known.shape[2]
@@ -267,8 +264,8 @@ class WanFamily:
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
                 bound[branches] = forward.bind(
-                    model,
-                    torch.cat([cond.text[branch] for branch in branches]),
+                    self.denoisers[experts.split(branches[0])[0]],
+                    torch.cat([cond.text[experts.split(branch)[1]] for branch in branches]),
                     shape,
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
@@ -286,6 +283,7 @@ class WanFamily:
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
             groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
             outputs: dict[str, torch.Tensor] = {}
+            model = self.denoisers[experts.split(branches[0])[0]]
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
                     found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known)

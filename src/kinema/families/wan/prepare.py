@@ -23,11 +23,14 @@ DOT_RGB = (255, 255, 255)
 @dataclass(frozen=True)
 class WanPrepared(Prepared):
     """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
-    references: pictures on white (or covering the canvas), each (1, 3, H, W). has_clip: the source contains a clip, not
-    only single frames. control_BCFHW: the control clip alone, not longer than it is."""
+    references: pictures on white or covering the canvas, each (1, 3, H, W). last_BCHW: the picture for the last frame.
+    paths: one (F, 2) array per trajectory, in fractions of the frame. has_clip: the source contains a clip, not only
+    single frames. control_BCFHW: the control clip alone, not longer than it is."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
+    last_BCHW: torch.Tensor | None = None
+    paths: tuple[np.ndarray, ...] = ()
     has_clip: bool = False
     control_BCFHW: torch.Tensor | None = None
 
@@ -39,7 +42,8 @@ def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> Wa
     canvas = _Canvas(plan)
     references: list[torch.Tensor] = []
     styles: list[tuple[str, float]] = []
-    first = None
+    paths: list[np.ndarray] = []
+    first = last = None
     conditions = sorted(plan.conditions, key=lambda c: ORDER.index(c.kind))
     if window is not None:
         if window.control_FHWC is not None:
@@ -54,6 +58,7 @@ def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> Wa
             canvas.hint(image.to_unit(_frames(condition.video, plan)))
         elif condition.kind == "trajectory":
             points = trajectory.fractions(condition, plan.frames)
+            paths.append(points)
             drawn = trajectory.draw(points, *size, condition.color or DOT_RGB)
             canvas.add_path(image.to_unit(drawn))
         elif condition.kind == "source":
@@ -70,7 +75,7 @@ def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> Wa
             still = image.still(inputs.picture(condition.image), *size)
             index = frame_number(condition.at, plan.frames)
             canvas.keep_frame(index, still)
-            first = still if index == 0 else first
+            first, last = (still if index == 0 else first), (still if condition.at == "last" else last)
         elif condition.kind == "reference":
             draw = image.still if cover else image.letterbox
             references += [draw(inputs.picture(each), *size) for each in condition.images]
@@ -78,8 +83,9 @@ def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> Wa
             styles.append((condition.adapter, condition.weight))
     source, masked = canvas.finished()
     return WanPrepared(
-        source, first, tuple(styles), masked, tuple(references), canvas.source_frames > 0, canvas.control
-    )
+        source, first, tuple(styles), masked, tuple(references), last, tuple(paths), canvas.source_frames > 0,
+        canvas.control,
+    )  # fmt: skip
 
 
 ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "camera", "style")
