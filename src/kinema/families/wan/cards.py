@@ -87,8 +87,16 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
         own["first_frame"] = "kept"
     if variant.startswith("fun-camera"):
         own["camera_lens"] = [0.5, 0.5, 0.5, 0.5]
-    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
-    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
+    guidance: dict[str, JsonValue] = {
+        "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
+        "skip_rescale": 0.0,
+    }  # fmt: skip
+    context: dict[str, JsonValue] = {
+        "context_length": 0, "context_overlap": 30, "context_schedule": "standard_static", "context_fuse": "pyramid"
+    }  # fmt: skip
+    guidance = {} if variant in PAIRS else guidance
+    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance, **context)
 
 
 def sizes(*trained: tuple[int, int], max_area: int = 1280 * 720, multiple: int = 16) -> SizeRule:
