@@ -49,7 +49,7 @@ def save_video(
 ) -> list[Written]:
     """SaveVideo: H.264 in .mp4, or AV1 in .webm, with the clip's sound, cut to its length."""
     video: Video = inputs["video"]
-    suffix, codec = _container(inputs, video.codec)
+    suffix, codec = container(inputs, video.codec)
     rate = _rate(video.fps)
     depth: Literal[8, 10] = 10 if video.bit_depth == "10" else 8
     encoding = VideoEncoding(codec, H264_CRF if codec == "h264" else AV1_CRF, depth, rate)
@@ -57,7 +57,7 @@ def save_video(
     return [_clip(node, video.pictures, rate, video.sound, prefix, suffix, encoding, outputs, carry, on_event)]
 
 
-def _container(inputs: Mapping[str, Any], made_for: str) -> tuple[str, Literal["h264", "av1"]]:
+def container(inputs: Mapping[str, Any], made_for: str) -> tuple[str, Literal["h264", "av1"]]:
     """The suffix and codec of SaveVideo. made_for: the codec that the clip names, used if the node leaves it open."""
     form = str(inputs.get("format", "auto"))
     codec = str(inputs.get("format.codec", inputs.get("codec", "auto")))
@@ -132,7 +132,8 @@ def _reserved(outputs: Outputs, name: str, suffix: str, kind: Literal["output", 
     try:
         yield path
     except BaseException:
-        path.unlink(missing_ok=True)
+        if path.is_file() and path.stat().st_size == 0:  # not an older result, which is kept
+            path.unlink(missing_ok=True)
         raise
 
 
@@ -219,3 +220,10 @@ SAVED: Mapping[str, SavedNode] = {
     "MaskPreview": mask_preview,
 }
 """The nodes that write results."""
+
+
+def suffix_of(kind: str, inputs: Mapping[str, Any]) -> str:
+    """The suffix of what a saving node writes. RequestError as for writing it."""
+    if kind == "SaveVideo":
+        return container(inputs, inputs["video"].codec)[0]
+    return {"SaveWEBM": ".webm", "SaveAnimatedWEBP": ".webp"}.get(kind, ".png")
