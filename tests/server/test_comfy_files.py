@@ -11,7 +11,7 @@ from PIL import Image
 
 from kinema.http.token import BearerToken
 from kinema.jobs.retention import Retention, clean
-from kinema.server.comfy.names import NamedFiles
+from kinema.server.comfy import input_routes
 from kinema.server.comfy.object_info import object_info
 from kinema.weights import store as weights
 from kinema.workflow.nodes import shown
@@ -116,7 +116,8 @@ def test_named_files_outlive_a_cleaning_of_the_store(site):
     clean(found.store, Retention(), upload_s=-1)
     assert found.client.get("/view?filename=photo.png&type=input").content == png()
     assert not found.store.media.has(unnamed.sha256)
-    NamedFiles(found.store, "input").delete("photo.png")
+    assert found.client.delete("/api/internal/files/input/photo.png").status_code == 204
+    assert found.client.delete("/api/internal/files/input/photo.png").status_code == 404
     clean(found.store, Retention(), upload_s=-1)
     assert found.store.media.total_bytes() == 0
     assert found.client.get("/view?filename=photo.png&type=input").status_code == 404
@@ -137,6 +138,14 @@ def test_illegal_uploads(site, name, data, fields, status):
     answer = sent(client, name, data, **fields)
     assert answer.status_code == status and answer.json()["error"]
     assert "http" not in answer.text and client.get("/internal/files/input").json() == []
+
+
+def test_uploads_have_a_total(site, monkeypatch):
+    client = site().client
+    monkeypatch.setattr(input_routes, "MOST_BYTES", len(png()) + 10)
+    assert sent(client, "a.png", png()).status_code == 200
+    refused = sent(client, "b.png", png((1, 2, 3)))
+    assert refused.status_code == 422 and "DELETE" in refused.text
 
 
 def test_names_never_leave_their_folder(site, tmp_path):
