@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from kinema.http.token import BearerToken
@@ -313,3 +316,30 @@ def test_object_info_reads_no_files():
         "options": [], "image_upload": True, "tooltip": "A picture."
     }  # fmt: skip
     assert found["LoadVideo"]["input"]["required"]["file"][1]["video_upload"]
+
+
+def test_no_strange_request_is_a_fault(site):
+    client = site().client
+    parts = st.text(max_size=12) | st.sampled_from(["..", "a/b", "%2F", "move", "x.json", "\0", "[input]"])
+    bodies = st.binary(max_size=40) | st.sampled_from([b"{}", b"[]", b"null", b'"a"', b"1e999", b'{"a":' * 200])
+    routes = [
+        ("GET", "/view"), ("GET", "/userdata"), ("GET", "/v2/userdata"), ("GET", "/userdata/{}"),
+        ("POST", "/userdata/{}"), ("DELETE", "/userdata/{}"), ("POST", "/userdata/{}/move/{}"), ("GET", "/settings/{}"),
+        ("POST", "/settings/{}"), ("POST", "/settings"), ("GET", "/object_info/{}"), ("GET", "/templates/{}"),
+        ("GET", "/docs/{}/{}"), ("GET", "/internal/files/{}"), ("DELETE", "/internal/files/input/{}"),
+        ("GET", "/experiment/models/{}"), ("GET", "/models/{}"), ("GET", "/global_subgraphs/{}"),
+        ("POST", "/upload/image"), ("POST", "/upload/mask"), ("POST", "/ui/token"),
+    ]  # fmt: skip
+    names = ("filename", "subfolder", "type", "preview", "channel", "dir", "path", "recurse", "full_info", "overwrite")
+
+    @seed(1)
+    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(routes), st.tuples(parts, parts), st.dictionaries(st.sampled_from(names), parts), bodies)
+    def check(route, filled, query, body):
+        path = route[1].format(*(quote(each, safe="", errors="surrogatepass") for each in filled))
+        how = {"files": {"image": (filled[0] or "a", body)}, "data": {"original_ref": filled[1]}}
+        answer = client.request(route[0], f"/api{path}", params=query,
+                                **(how if route[1].startswith("/upload") else {"content": body}))  # fmt: skip
+        assert answer.status_code < 500, (route, filled, query, body, answer.text)
+
+    check()

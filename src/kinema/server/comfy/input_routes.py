@@ -87,7 +87,8 @@ class InputRoutes:
         return self._put(replace(media, media_type=_checked(path, name)), name, fields)
 
     def _upload_mask(self, fields: dict[str, Any], name: str) -> NamedFile:
-        reference = parse_json(str(fields.get("original_ref", "{}")).encode(), "original_ref", dict, max_bytes=10_000)
+        reference = parse_json(str(fields.get("original_ref", "{}")), "original_ref", dict, error=RequestError,
+                               max_bytes=10_000)  # fmt: skip
         whole = joined(str(reference.get("subfolder", "")), str(reference.get("filename", "")) or "-")
         original = self.inputs.find(whole)
         if original is None:
