@@ -6,9 +6,11 @@ import contextlib
 import io
 import json
 import struct
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import comfy_stand_in
 import pytest
@@ -22,6 +24,10 @@ from kinema.http.connection_limits import ConnectionLimits
 from kinema.jobs.job import Job
 from kinema.jobs.store import JobStore
 from kinema.server.comfy.outputs import ResultName, ResultNames
+from kinema.server.comfy.prompts import Prompts
+from kinema.server.comfy.shown_jobs import job_of
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
 @pytest.fixture(scope="module")
@@ -376,3 +382,18 @@ def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
             stack.enter_context(connect(f"ws://{address}/ws?clientId={client.id}", close_timeout=0.05))
         id = client.submit(prompt(seed=50, steps=3))
         assert client.wait(id)["status"] == "completed"
+
+
+def test_lists_stay_quick_with_five_thousand_jobs(tmp_path):
+    """In CPU time, which other processes do not lengthen; `benchmarks/comfy_load.py --listing` measures over HTTP."""
+    from comfy_load import fill
+
+    with JobStore.open(f"sqlite:///{tmp_path / 'jobs.sqlite'}", kinds=comfy_stand_in.KINDS) as store:
+        fill(store, 5000)
+        prompts = Prompts(store)
+        for query in ({"limit": 64}, {"limit": 200, "offset": 2000}, {"limit": 64, "sort": "execution_duration"}):
+            began = time.process_time()
+            for _ in range(10):
+                page, total = prompts.page(("completed", "failed", "cancelled"), **query)
+                assert len([job_of(each) for each in page]) == query["limit"] and total == 5000
+            assert (time.process_time() - began) / 10 < 0.025, query
