@@ -25,7 +25,7 @@ from kinema.jobs.job import Job
 from kinema.jobs.store import JobStore
 from kinema.server.comfy.outputs import ResultName, ResultNames
 from kinema.server.comfy.prompts import Prompts
-from kinema.server.comfy.shown_jobs import job_of
+from kinema.server.comfy.shown_jobs import job_of as line_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -395,5 +395,5 @@ def test_lists_stay_quick_with_five_thousand_jobs(tmp_path):
             began = time.process_time()
             for _ in range(10):
                 page, total = prompts.page(("completed", "failed", "cancelled"), **query)
-                assert len([job_of(each) for each in page]) == query["limit"] and total == 5000
+                assert len([line_of(each) for each in page]) == query["limit"] and total == 5000
             assert (time.process_time() - began) / 10 < 0.025, query
