@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import socket
 import struct
 import sys
 import time
@@ -57,11 +58,11 @@ def job_of(store: JobStore, id: str) -> Job:
 
 def test_the_example_client_gets_its_result(client):
     """Socket first, prompt, wait for executing null, history, view: ComfyUI's own example."""
-    with client.socket() as socket:
-        first = json.loads(socket.recv())
+    with client.socket() as link:
+        first = json.loads(link.recv())
         assert first["type"] == "status" and first["data"]["sid"] == client.id
         id = client.submit(prompt(seed=5))
-        said = until_end(socket, id)
+        said = until_end(link, id)
         types = [each["type"] for each in said]
         assert all(isinstance(each, dict) for each in said), "no binary message for a client that announced nothing"
         of_it = [each for each in said if each["type"] != "status"]
@@ -119,12 +120,12 @@ def test_comfy_api_simplified_unchanged(client, address, tmp_path):
 
 
 def test_previews_go_to_clients_that_announced_them(client):
-    with client.socket() as socket:
-        socket.recv()
-        socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
-        assert json.loads(socket.recv())["type"] == "feature_flags"
+    with client.socket() as link:
+        link.recv()
+        link.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        assert json.loads(link.recv())["type"] == "feature_flags"
         id = client.submit(prompt(seed=6, steps=14, step_s=0.1))
-        said = until_end(socket, id)
+        said = until_end(link, id)
     pictures = [each for each in said if isinstance(each, bytes)]
     assert pictures
     kind, length = struct.unpack(">II", pictures[0][:8])
@@ -135,16 +136,16 @@ def test_previews_go_to_clients_that_announced_them(client):
 
 def test_a_client_that_drops_and_returns_sees_the_end(client):
     """Also one that connects after the prompt has ended."""
-    with client.socket() as socket:
-        socket.recv()
+    with client.socket() as link:
+        link.recv()
         id = client.submit(prompt(seed=7, steps=8, step_s=0.05))
-        while json.loads(socket.recv())["type"] != "progress":
+        while json.loads(link.recv())["type"] != "progress":
             pass
-    with client.socket() as socket:
-        types = [each["type"] for each in until_end(socket, id)]
+    with client.socket() as link:
+        types = [each["type"] for each in until_end(link, id)]
     assert types.index("execution_start") < types.index("progress") and types[-2] == "execution_success"
-    with client.socket() as socket:
-        types = [each["type"] for each in until_end(socket, id)]
+    with client.socket() as link:
+        types = [each["type"] for each in until_end(link, id)]
     assert "executed" in types and types[-2] == "execution_success"
 
 
@@ -237,10 +238,10 @@ def test_cancelling_by_id_and_the_running_one_never_the_next(client):
     status, said = client.ask("/api/jobs/cancel", {"job_ids": [waiting[2], "nonsense"]})
     assert status == 400 and said["invalid_ids"] == ["nonsense"]
     client.ask("/queue", {"delete": [waiting[3], running]})  # what runs is not in the queue
-    with client.socket() as socket:
+    with client.socket() as link:
         assert client.ask("/interrupt", method="POST")[0] == 200
         assert client.ask("/interrupt", method="POST")[0] == 200  # again, before it has stopped: never the next
-        said = until_end(socket, running)
+        said = until_end(link, running)
     [end] = [each["data"] for each in said if each["type"] == "execution_interrupted"]
     assert (end["node_id"], end["node_type"]) == ("3", "KSampler") and "37" in end["executed"]
     assert client.wait(waiting[0])["status"] == "completed"
@@ -269,9 +270,9 @@ def test_a_node_that_fails_is_named(client, store):
     """At once, since another attempt would fail too; the history says which node, and how."""
     broken = prompt(seed=30, steps=1)
     broken["3"]["inputs"]["denoise"] = 0.5
-    with client.socket() as socket:
+    with client.socket() as link:
         id = client.submit(broken)
-        said = until_end(socket, id)
+        said = until_end(link, id)
     error = next(each["data"] for each in said if each["type"] == "execution_error")
     assert (error["node_id"], error["node_type"], error["exception_type"]) == ("3", "KSampler", "ValueError")
     assert "this sampler fails" in error["exception_message"] and any("_sample" in line for line in error["traceback"])
@@ -334,8 +335,8 @@ def test_the_token_and_the_origin_of_the_socket(store):
 
         def status(url: str, **headers: str) -> int:
             try:
-                with connect(url, additional_headers=headers) as socket:
-                    assert json.loads(socket.recv())["type"] == "status"
+                with connect(url, additional_headers=headers) as link:
+                    assert json.loads(link.recv())["type"] == "status"
                     return 101
             except InvalidStatus as error:
                 return error.response.status_code
@@ -369,14 +370,36 @@ def test_a_socket_has_no_time_limit_but_counts_as_a_connection(store):
         assert client.ask("/prompt")[0] == 200
 
 
+def test_a_client_that_never_reads_is_dropped(store):
+    """What it is owed does not pile up: the server stops reading from it, and ends the connection after the limit."""
+    limits = ConnectionLimits(answer_s=0.3)
+    with serving(store, limits, planners=1) as address:
+        host, port = address.split(":")
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.settimeout(5)
+            raw.connect((host, int(port)))
+            raw.sendall(f"GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                        .encode())  # fmt: skip
+            text = b'{"type":"feature_flags","data":{}}'
+            frames = (b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text) * 200
+            began = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() - began < 30:
+                    raw.sendall(frames)
+            assert time.monotonic() - began < 20
+        assert ComfyClient(address).ask("/prompt")[0] == 200
+
+
 def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
-    with client.socket() as socket:
+    with client.socket() as link:
         for text in ("x", "[]", '{"type": 3}', '{"type": "feature_flags", "data": 5}', b"\0\1"):
-            socket.send(text)
+            link.send(text)
         with contextlib.suppress(ConnectionClosed):
-            socket.send("x" * 100_000)
+            link.send("x" * 100_000)
             while True:
-                socket.recv(timeout=5)
+                link.recv(timeout=5)
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connect(f"ws://{address}/ws?clientId={client.id}", close_timeout=0.05))
