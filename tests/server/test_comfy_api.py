@@ -213,7 +213,11 @@ def test_the_page_is_kept_apart_and_ids_are_the_clients_own(client, store):
     assert other["error"]["type"] == "invalid_prompt_id"
     body = job_of(store, mine).body
     assert "x" * 1000 not in json.dumps(body) and json.loads(store.media.open(body["workflow"]).read()) == page
-    client.wait(mine)
+    detail = client.wait(mine)
+    assert detail["workflow"]["extra_data"]["extra_pnginfo"]["workflow"] == page
+    assert detail["workflow"]["prompt"].keys() == prompt().keys()
+    assert client.ask(f"/history/{mine}")[1][mine]["prompt"][3]["extra_pnginfo"]["workflow"] == page
+    assert "x" * 1000 not in json.dumps(client.ask("/history")[1]) + json.dumps(client.ask("/api/jobs")[1])
     [job] = client.ask("/api/jobs?workflow_id=page-1")[1]["jobs"]
     assert (job["id"], job["workflow_id"], job["status"]) == (mine, "page-1", "completed")
     assert job["outputs_count"] == 1 and job["preview_output"]["nodeId"] == "28"
