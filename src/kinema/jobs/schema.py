@@ -45,11 +45,29 @@ MIGRATIONS = (
         id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, facts TEXT NOT NULL,
         started_at DOUBLE PRECISION NOT NULL, seen_at DOUBLE PRECISION NOT NULL);
     """,
+    """
+    CREATE TABLE IF NOT EXISTS kinema_prompts (
+        id TEXT PRIMARY KEY, job TEXT NOT NULL UNIQUE, client TEXT NOT NULL, number BIGINT NOT NULL,
+        workflow TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS kinema_prompts_number ON kinema_prompts (number);
+    CREATE TABLE IF NOT EXISTS kinema_result_names (
+        folder TEXT NOT NULL, name TEXT NOT NULL, prefix TEXT NOT NULL, counter BIGINT NOT NULL, sha TEXT, job TEXT,
+        at DOUBLE PRECISION NOT NULL, PRIMARY KEY (folder, name));
+    CREATE INDEX IF NOT EXISTS kinema_result_names_prefix ON kinema_result_names (folder, prefix, counter);
+    CREATE INDEX IF NOT EXISTS kinema_result_names_sha ON kinema_result_names (sha);
+    CREATE INDEX IF NOT EXISTS kinema_result_names_job ON kinema_result_names (job);
+    CREATE TABLE IF NOT EXISTS kinema_paused_kinds (kind TEXT PRIMARY KEY);
+    """,
 )
 """place: the order of the queue within a priority. key: the idempotency key; digest: SHA-256 of kind and body. due_at:
 a later attempt starts no earlier. stuck: attempts since the last kept state. kept: files of the kept state, by name.
 claim: the token of the running attempt; a worker whose token differs has lost the job. used_at: when media was last
-stored or found again. role: input, result, preview or kept."""
+stored or found again. role: input, result, preview or kept.
+
+kinema_prompts: a workflow's id for ComfyUI's clients, their own id, its number in ComfyUI's queue, and the id of the
+saved page. kinema_result_names: results by folder (output, temp) and name, as "video/ComfyUI_00001_.mp4" of the prefix
+"video/ComfyUI"; a name is never given twice, so its row outlives its job; sha is null until the file is written.
+kinema_paused_kinds: kinds of jobs of which none starts."""
 
 PARTS_TABLE = (
     "CREATE TABLE IF NOT EXISTS kinema_media_parts (sha TEXT NOT NULL, number INTEGER NOT NULL, data bytea NOT NULL, "
