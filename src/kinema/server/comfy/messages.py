@@ -3,9 +3,9 @@
 A job of the kind `workflow` reports, beside the store's own events (jobs/job.py: JobEvent):
     "node"       {"event": "cached", "nodes": [ids]}: their results are at hand; once, before the first node runs
                  {"event": "executing", "node"}
-                 {"event": "progress", "node", "value", "max"}
                  {"event": "executed", "node", "output"}
-                 {"event": "failed", "node", "type", "message", "traceback"}
+                 {"event": "failed", "node", "type", "traceback"}
+    "node_progress" {"node", "value", "max"}
     "preview"    {"node", "media", "media_type", "step", "steps"}
 
 The messages are a function of the events alone, so every server process says the same, also after a restart.
@@ -75,6 +75,8 @@ class PromptMessages:
             metadata = {"node_id": node, "display_node_id": node, "parent_node_id": node, "real_node_id": node,
                         "prompt_id": self.id, "image_type": event.data["media_type"]}  # fmt: skip
             return [PreviewMessage(metadata, event.data["media"])]
+        if event.kind == "node_progress":
+            return self._counted(event.data)
         if event.kind == "node":
             return self._node(event.data, event.at)
         return []
@@ -111,34 +113,38 @@ class PromptMessages:
         }  # fmt: skip
 
     def _node(self, data: Mapping[str, Any], at: float) -> list[Message]:
-        event = data.get("event")
+        event = data["event"]
         if event == "cached":
             return [self._message("execution_cached", {"nodes": data["nodes"], "timestamp": int(at * 1000)})]
-        if event not in ("executing", "progress", "executed", "failed"):
-            return []
         node = str(data["node"])
         if event == "failed":
             self.failed = dict(data)
             return []
-        if event == "executed":
-            if node not in self.executed:
-                self.executed.append(node)
-            self.outputs[node] = data["output"]
-            self._set(node, "finished", None, None)
-            self.running = "" if self.running == node else self.running
-            return [self._progress(), self._message("executed", {"node": node, "display_node": node,
-                                                                 "output": data["output"]})]  # fmt: skip
-        found: list[Message] = []
-        if self.running != node:
-            found += self._finish()
-            self.running = node
-            found.append(self._message("executing", {"node": node, "display_node": node}))
         if event == "executing":
+            found = self._enter(node)
             self._set(node, "running", 0, 1)
             return [*found, self._progress()]
+        if node not in self.executed:
+            self.executed.append(node)
+        self.outputs[node] = data["output"]
+        self._set(node, "finished", None, None)
+        self.running = "" if self.running == node else self.running
+        executed = {"node": node, "display_node": node, "output": data["output"]}
+        return [self._progress(), self._message("executed", executed)]
+
+    def _counted(self, data: Mapping[str, Any]) -> list[Message]:
+        node = str(data["node"])
+        found = self._enter(node)
         self._set(node, "running", data["value"], data["max"])
         count = {"value": data["value"], "max": data["max"], "node": node}
         return [*found, self._progress(), self._message("progress", count)]
+
+    def _enter(self, node: str) -> list[Message]:
+        if self.running == node:
+            return []
+        found = self._finish()
+        self.running = node
+        return [*found, self._message("executing", {"node": node, "display_node": node})]
 
     def _set(self, node: str, state: str, value: float | None, most: float | None) -> None:
         known = self.nodes.get(node, {})
