@@ -23,6 +23,8 @@ from ..jobs.claims import LOST_S, workers
 from ..jobs.store import JobStore
 from .answers import HANDLERS
 from .clip_requests import ClipRequests
+from .comfy.prompt_routes import PromptRoutes
+from .comfy.v2_routes import V2Routes
 from .event_routes import EventRoutes
 from .health_routes import HealthRoutes
 from .job_routes import JobRoutes
@@ -53,7 +55,10 @@ def server_app(
     )
     health = HealthRoutes(store, __version__, lambda: _taking(store), lambda: changes.listeners)
     submissions = Submissions(store, {"clip": clips.check}, settings.max_queued)
+    prompts = PromptRoutes(store, models=settings.models, max_body_bytes=settings.max_body_bytes,
+                           max_queued=settings.max_queued)  # fmt: skip
     parts: list[Any] = [
+        V2Routes(store, prompts, changes, settings.max_upload_bytes),
         JobRoutes(store, submissions, settings.max_body_bytes),
         VideoRoutes(store, submissions, settings.models, settings.max_body_bytes),
         EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,

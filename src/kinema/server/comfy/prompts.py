@@ -98,6 +98,25 @@ class Prompts:
             rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE p.id = :id", id=id)
         return _record(rows[0]) if rows else None
 
+    def of_job(self, job: str) -> PromptRecord | None:
+        """The workflow of a job."""
+        with self.store.database.look() as do:
+            rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE p.job = :job", job=job)
+        return _record(rows[0]) if rows else None
+
+    def before(self, job: str | None, limit: int, labels: Mapping[str, str]) -> list[PromptRecord]:
+        """Workflows with all these labels that are older than a job, the newest first. job: None is all."""
+        where, values = _where((), "")
+        if job is not None:
+            where, values["before"] = f"{where} AND j.id < :before", job
+        for number, (label, value) in enumerate(labels.items()):
+            where += (f" AND EXISTS (SELECT 1 FROM kinema_job_labels l WHERE l.job = j.id AND l.label = :label{number} "
+                      f"AND l.value = :value{number})")  # fmt: skip
+            values |= {f"label{number}": label, f"value{number}": value}
+        with self.store.database.look() as do:
+            rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY j.id DESC LIMIT :most", most=limit, **values)
+        return [_record(row) for row in rows]
+
     def page(
         self, statuses: Collection[str] = (), *, limit: int, offset: int = 0, workflow: str = "",
         sort: str = "created_at", newest_first: bool = True,
