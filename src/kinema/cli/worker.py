@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,9 +16,17 @@ from .options import PasswordEnv, option
 from .say import log_to_stderr, say_aside
 
 KINDS = {
-    None: "kinema.channel.making.kinds:worker_kinds", "jobs": "kinema.jobs.built_in:BUILT_IN",
+    None: "kinema.cli.worker:all_kinds", "jobs": "kinema.server.comfy.kind:KINDS",
     "channel": "kinema.channel.making.kinds:channel_kinds",
 }  # fmt: skip
+
+
+def all_kinds() -> list[Any]:
+    """The kinds of jobs of servers and of channels."""
+    from ..channel.making.kinds import channel_kinds
+    from ..server.comfy.kind import KINDS as OF_SERVERS
+
+    return [*OF_SERVERS, *channel_kinds()]
 
 
 @guarded

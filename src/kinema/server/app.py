@@ -23,8 +23,8 @@ from ..jobs.claims import LOST_S, workers
 from ..jobs.store import JobStore
 from .answers import HANDLERS
 from .clip_requests import ClipRequests
-from .comfy.prompt_routes import PromptRoutes
-from .comfy.v2_routes import V2Routes
+from .comfy import interface
+from .comfy.routes import ComfyRoutes
 from .event_routes import EventRoutes
 from .health_routes import HealthRoutes
 from .job_routes import JobRoutes
@@ -55,14 +55,12 @@ def server_app(
     )
     health = HealthRoutes(store, __version__, lambda: _taking(store), lambda: changes.listeners)
     submissions = Submissions(store, {"clip": clips.check}, settings.max_queued)
-    prompts = PromptRoutes(store, models=settings.models, max_body_bytes=settings.max_body_bytes,
-                           max_queued=settings.max_queued)  # fmt: skip
     parts: list[Any] = [
-        V2Routes(store, prompts, changes, settings.max_upload_bytes),
         JobRoutes(store, submissions, settings.max_body_bytes),
         VideoRoutes(store, submissions, settings.models, settings.max_body_bytes),
         EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,
         ModelRoutes(settings.models), health, OpenApi(__version__, token.is_set),
+        ComfyRoutes(store, changes, token, settings),
     ]  # fmt: skip
     routes: list[BaseRoute] = [*_page(), *(route for part in parts for route in part.routes())]
 
@@ -75,7 +73,7 @@ def server_app(
         await plans.close()
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
-    access = Access(app, token, lambda path: OPEN.fullmatch(path) is not None)
+    access = Access(app, token, lambda path: bool(OPEN.fullmatch(path) or interface.OPEN.fullmatch(path)))
     health.metrics = Metrics(Guard(access, settings.names))
     return health.metrics
 

@@ -1,4 +1,4 @@
-"""ComfyUI's /api/jobs: workflows of every status, in pages. (Kinema's own jobs of all kinds are at /jobs.)"""
+"""ComfyUI's /api/jobs: workflows of every status, in pages. Without /api, Kinema's own jobs come first."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class ComfyJobRoutes:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/api/jobs", self.list_jobs),
-            Route("/api/jobs/cancel", self.cancel_jobs, methods=["POST"]),
-            Route("/api/jobs/{id}", self.show_job),
-            Route("/api/jobs/{id}/cancel", self.cancel_job, methods=["POST"]),
+            Route("/jobs", self.list_jobs),
+            Route("/jobs/cancel", self.cancel_jobs, methods=["POST"]),
+            Route("/jobs/{id}", self.show_job),
+            Route("/jobs/{id}/cancel", self.cancel_job, methods=["POST"]),
         ]
 
     async def list_jobs(self, request: Request) -> Response:

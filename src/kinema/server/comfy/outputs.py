@@ -77,13 +77,6 @@ class ResultNames:
                       "LIMIT :most", folder=folder, most=most)  # fmt: skip
         return [row["name"] for row in rows]
 
-    def of_media(self, folder: str, media: str) -> ResultName | None:
-        """The first name of a content in a folder; None if it has none."""
-        with self.database.look() as do:
-            rows = do("SELECT name FROM kinema_result_names WHERE folder = :folder AND sha = :sha ORDER BY at, name "
-                      "LIMIT 1", folder=folder, sha=sha_of(media))  # fmt: skip
-        return ResultName(folder, rows[0]["name"]) if rows else None
-
     def reserve(self, folder: str, prefix: str, suffix: str, job: str, used: set[str]) -> ResultName:
         """A name of its own for a result of a job: PREFIX_00001_SUFFIX. used: the names that this attempt has; one that
         an earlier attempt of the job reserved and did not write is given again."""
@@ -111,11 +104,22 @@ class ResultNames:
             ):  # fmt: skip
                 return name
 
-    def written(self, name: ResultName, media: str) -> None:
-        """Record the content of a name."""
+    def written(self, name: ResultName, media: str) -> ResultName:
+        """Record the content of a reserved name; return the name to use: if the same content has one with the same
+        prefix, that one, and the reservation is given up."""
         with self.database.work() as do:
+            known = do(
+                "SELECT o.name FROM kinema_result_names o JOIN kinema_result_names n ON n.prefix = o.prefix AND "
+                "n.folder = o.folder WHERE n.folder = :folder AND n.name = :name AND o.name <> :name AND o.sha = :sha "
+                "ORDER BY o.at, o.name LIMIT 1", folder=name.folder, name=name.name, sha=sha_of(media),
+            )  # fmt: skip
+            if known:
+                do("DELETE FROM kinema_result_names WHERE folder = :folder AND name = :name AND sha IS NULL",
+                   folder=name.folder, name=name.name)  # fmt: skip
+                return ResultName(name.folder, known[0]["name"])
             do("UPDATE kinema_result_names SET sha = :sha WHERE folder = :folder AND name = :name",
                folder=name.folder, name=name.name, sha=sha_of(media))  # fmt: skip
+        return name
 
 
 @dataclass
@@ -138,14 +142,14 @@ class JobOutputs:
         return path
 
     def name_of(self, path: Path, kind: Literal["output", "temp"], media: str) -> ResultName:
-        """The name of a written file: the reserved one, recorded with its content; for a file that was written before,
-        the name that its content has, or a new one."""
-        if (name := self.given.get(path)) is None:
-            if (known := self.names.of_media(kind, media)) is not None:
-                return known
-            name = self.names.reserve(kind, path.stem.rstrip("_0123456789") or "ComfyUI", path.suffix, self.job, set())
-        self.names.written(name, media)
-        return name
+        """The name of a written file, recorded with its content: the name that an earlier run gave to the same content
+        under the same prefix, else the reserved one, or a new one."""
+        name = self.given.get(path)
+        if name is None:
+            prefix = path.stem.rstrip("_0123456789") or "ComfyUI"
+            name = self.names.reserve(kind, prefix, path.suffix, self.job, set())
+        self.given[path] = self.names.written(name, media)
+        return self.given[path]
 
 
 def shown_output(names: list[tuple[ResultName, dict[str, Any]]]) -> dict[str, Any]:

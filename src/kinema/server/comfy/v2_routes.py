@@ -99,8 +99,10 @@ class V2Routes:
         if not isinstance(workflow, dict):
             raise V2Refused(422, "invalid_workflow", "workflow is not an object of nodes by id.")
         if all(isinstance(workflow.get(name), list) for name in _OF_PAGES):
-            raise V2Refused(422, "workflow_format_ui", "workflow is a saved page; send it in API form (of ComfyUI's page: "
-                            "File, Export (API); or: kinema workflow convert FILE).")  # fmt: skip
+            why = (
+                "workflow is a saved page; send it in API form (File, Export (API), or: kinema workflow convert FILE)."
+            )
+            raise V2Refused(422, "workflow_format_ui", why)
         if extra is not None and not isinstance(extra, dict):
             raise V2Refused(400, "invalid_request", "extra_data is not an object.")
         kept = {name: value for name, value in (extra or {}).items() if name not in SECRETS}
