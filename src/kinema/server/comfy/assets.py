@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
+from ...core.errors import ModelError
+from ...core.extras import install_command
 from ...jobs.database import Do
 from ...jobs.job import Media
 from ...jobs.store import JobStore
@@ -119,11 +121,13 @@ def safe_name(name: str) -> str:
     return plain[:MAX_NAME_CHARS] or DEFAULT_NAME
 
 
-def blake3_of(content: Any) -> str:
-    """The hash of a file: "blake3:<hex>". content: its path."""
-    from blake3 import blake3
-
-    return f"blake3:{blake3().update_mmap(content).hexdigest()}"
+def blake3_of(path: Path) -> str:
+    """The hash of a file: "blake3:<hex>". ModelError: its package is not installed."""
+    try:
+        from blake3 import blake3
+    except ImportError:
+        raise ModelError(f"Assets require blake3: {install_command('server')}") from None
+    return f"blake3:{blake3().update_mmap(path).hexdigest()}"
 
 
 def _found(do: Do, id: str) -> Asset | None:

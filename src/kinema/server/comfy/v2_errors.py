@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ...core.errors import KinemaError
+from ...core.errors import KinemaError, ModelError
 from ...jobs.job import KeyReused, NoSuchJob, NoSuchMedia
 from ..answers import status_of
 from ..submissions import QueueFull
@@ -57,6 +57,8 @@ def refused_of(error: KinemaError) -> V2Refused:
     if isinstance(error, KeyReused):
         return V2Refused(422, "idempotency_key_reuse", str(error))
     status, facts = status_of(error), error.to_dict()
+    if isinstance(error, ModelError):  # of the installation: nothing that a client sends is one
+        status = 503
     if status >= 500:
         return V2Refused(status, "unavailable", str(error))
     legal = f" Legal: {facts['legal']}." if facts.get("legal") else ""

@@ -66,7 +66,7 @@ class V2Events:
         self.count.take(event)
         if event.kind == "state":
             return self._state(number, data["state"], is_newest)
-        if event.kind == "node":
+        if event.kind in ("node", "node_progress"):
             progress = self._progress(number)
             found = [progress] if progress.data != self.told else []
             self.told = progress.data

@@ -14,6 +14,7 @@ from .v2_results import ResultFile, Results
 
 API = "/api/v2"
 OF_NODES = ("state", "node")
+OF_STEPS = (*OF_NODES, "node_progress")
 PAGE = 1000
 
 
@@ -27,7 +28,8 @@ class JobsShown:
         """How far a workflow is: its events up to a number."""
         body = self.prompts.bodies([record.job]).get(record.job, {})
         found, at = NodeCount(body.get("prompt", {})), 0
-        while page := self.prompts.events(record.job, at, OF_NODES, PAGE):
+        kinds = OF_NODES if record.ended and until is None else OF_STEPS
+        while page := self.prompts.events(record.job, at, kinds, PAGE):
             for event in page:
                 if until is not None and event.number > until:
                     return found

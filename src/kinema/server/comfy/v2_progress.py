@@ -38,22 +38,29 @@ class NodeCount:
             elif self.state == "succeeded":
                 self.done, self.current = set(self._weights), ""
             return
-        told, node = event.data.get("event"), str(event.data.get("node", ""))
-        if event.kind != "node":
-            return
+        node = str(event.data.get("node", ""))
+        if event.kind == "node_progress":
+            self._go_on(node)
+            self.part = (float(event.data["value"]), float(event.data["max"]))
+        elif event.kind == "node":
+            self._node(node, event.data)
+
+    def _node(self, node: str, data: Mapping[str, Any]) -> None:
+        told = data.get("event")
         if told == "cached":
-            self.done |= set(event.data["nodes"]) & self._weights.keys()
+            self.done |= set(data["nodes"]) & self._weights.keys()
         elif told == "failed":
-            self.failed = dict(event.data)
+            self.failed = dict(data)
         elif told == "executed":
-            self.outputs[node] = event.data["output"]
+            self.outputs[node] = data["output"]
             self._finish(node)
-        elif told in ("executing", "progress"):
-            if node != self.current:
-                self._finish(self.current)
-                self.current, self.part = node, (0.0, 0.0)
-            if told == "progress":
-                self.part = (float(event.data["value"]), float(event.data["max"]))
+        elif told == "executing":
+            self._go_on(node)
+
+    def _go_on(self, node: str) -> None:
+        if node != self.current:
+            self._finish(self.current)
+            self.current, self.part = node, (0.0, 0.0)
 
     def _finish(self, node: str) -> None:
         if node in self._weights:

@@ -160,13 +160,15 @@ class V2Routes:
 
     async def job_events(self, request: Request) -> Response:
         """A stream of status, progress, output, preview and log, up to the end of the job. Last-Event-ID: the number
-        of the last event that the client has; without it the stream begins with the present."""
+        of the last event that the client has; without it the stream begins with the present. 204: it has the end."""
         record = await self._found(request.path_params["id"])
         if request.method == "HEAD":  # a stream without a body would not end
             return Response(media_type=TYPE)
         text = request.headers.get("last-event-id", "")
         resumed = int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
         at = record.last_event if resumed is None else min(resumed, record.last_event)
+        if resumed is not None and record.ended and at == record.last_event:
+            return Response(status_code=204)  # tells a browser not to reconnect
         events = await run_in_threadpool(self._events, record, at, resumed is None, base_of(request))
 
         async def read(after: int) -> Sequence[ServerEvent]:
