@@ -46,6 +46,8 @@ def site(tmp_path_factory):
         folder = tmp_path_factory.mktemp("v2")
         patch.setenv("KINEMA_HOME", str(folder / "home"))
         patch.setattr(PlanPool, "warm", warm)
+        patch.setattr("kinema.jobs.claims.PAUSE_S", 0.01)  # between the attempts of a job that fails
+        patch.setattr("kinema.jobs.attempts.IDLE_S", 0.02)
         with (
             JobStore.open(f"sqlite:///{folder / 'jobs.sqlite'}", kinds=comfy_stand_in.KINDS) as store,
             serving(store, planners=1) as address, working(store),
@@ -182,7 +184,7 @@ def test_a_stream_goes_on_after_the_last_event(site, low, client):
     assert read(None)[-1][2]["status"] == "succeeded"
 
 
-def test_cancelling_and_a_node_that_fails(api):
+def test_cancelling_and_a_node_that_fails(api, client):
     job = api.submit(api.workflows.from_json(prompt(seed=43, steps=200, step_s=0.05)))
     for event in job.events():
         if isinstance(event, Progress) and event.step:
@@ -192,8 +194,10 @@ def test_cancelling_and_a_node_that_fails(api):
     assert job.wait(5).status == "canceled" and job.cancel().status == "canceled" and job.outputs == []
     graph = prompt(seed=44)
     graph["3"]["inputs"]["denoise"] = 0.5
+    job = api.submit(api.workflows.from_json(graph))
+    client.wait(job.id)
     with pytest.raises(JobFailed) as failed:
-        api.run(api.workflows.from_json(graph))
+        job.result()
     error = failed.value.error
     assert (error.code, error.node_id, error.class_type) == ("node_execution_error", "3", "KSampler")
     assert "this sampler fails" in error.message and "comfy_stand_in" in error.traceback
@@ -252,7 +256,7 @@ def test_uploads_are_checked_and_secrets_are_not_kept(api, low, site):
     with pytest.raises(HashMismatch):
         low_error(low.post_assets, io.BytesIO(b"abc"), "image/png", "a.png", expected_hash=f"blake3:{'0' * 64}")
     found = low.post_assets(io.BytesIO(b"abc"), "image/png", "../../etc/pass[wd].png", tags=["a", "b"])
-    known = "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"  # of the BLAKE3 test suite's kind
+    known = "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
     assert (found.hash, found.file_path, found.size_bytes) == (known, "pass_wd_.png", 3)
     assert low.head_asset_by_hash(known) and not low.head_asset_by_hash(f"blake3:{'1' * 64}")
     with pytest.raises(ComfyError, match="upload it") as missing:

@@ -114,7 +114,9 @@ class Assets:
 def safe_name(name: str) -> str:
     """The last part of a client's path, in characters that nodes and headers take; its suffix is kept."""
     last = re.split(r"[/\\]", name)[-1]
-    plain = "".join(each if each.isprintable() and each not in '[]<>:"|?*' else "_" for each in last).strip(" .")
+    plain = (
+        "".join(each if each.isprintable() and each not in '[]<>:"|?*' else "_" for each in last).strip().rstrip(" .")
+    )
     stem, dot, suffix = plain.rpartition(".")
     if dot and len(suffix) < 20:
         return f"{stem[: MAX_NAME_CHARS - 20] or 'upload'}.{suffix}"

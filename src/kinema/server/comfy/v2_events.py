@@ -37,6 +37,7 @@ class V2Events:
     at: int
     begin: bool
     told: dict[str, Any] = field(default_factory=dict)
+    """The progress that the client has."""
     sent: set[str] = field(default_factory=set)
     """Ids of the outputs that the client has."""
 
@@ -67,12 +68,9 @@ class V2Events:
         if event.kind == "state":
             return self._state(number, data["state"], is_newest)
         if event.kind in ("node", "node_progress"):
-            progress = self._progress(number)
-            found = [progress] if progress.data != self.told else []
-            self.told = progress.data
-            return found + (
-                self._outputs(number) if data.get("event") == "executed" and names_in(data["output"]) else []
-            )
+            before = self.told
+            found = [each for each in [self._progress(number)] if each.data != before]
+            return found + (self._outputs(number) if names_in(data.get("output")) else [])
         if event.kind == "preview" and "node" in data:
             return self._preview(number, data)
         if event.kind == "note":
@@ -107,7 +105,8 @@ class V2Events:
         return [ServerEvent(number, "preview", shown)]
 
     def _progress(self, number: int) -> ServerEvent:
-        return ServerEvent(number, "progress", self.count.snapshot())
+        self.told = self.count.snapshot()
+        return ServerEvent(number, "progress", self.told)
 
     def _status(self, number: int, state: str, is_last: bool) -> ServerEvent:
         data: dict[str, Any] = {"status": state, "queue_position": self.position if state == "queued" else None}

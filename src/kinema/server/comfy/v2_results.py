@@ -55,10 +55,12 @@ class Results:
                            Media(each["media"].removeprefix("sha256:"), int(each["bytes"]), each["media_type"]))
                 for each in files if (name := _name_of(each)) is not None
             ]  # fmt: skip
-        return [
-            found for node, output in outputs.items() for name in names_in(output)
-            if (found := self.file(record.job, node, name)) is not None
-        ]  # fmt: skip
+        return self.so_far(record.job, outputs)
+
+    def so_far(self, job: str, outputs: Mapping[str, Any]) -> list[ResultFile]:
+        """The files that the outputs of nodes name."""
+        named = ((node, name) for node, output in outputs.items() for name in names_in(output))
+        return [found for node, name in named if (found := self.file(job, node, name)) is not None]
 
     def file(self, job: str, node: str, name: ResultName) -> ResultFile | None:
         """The file of a name; None if its content is not here."""

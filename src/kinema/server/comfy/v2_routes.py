@@ -178,8 +178,10 @@ class V2Routes:
 
     def _events(self, record: PromptRecord, at: int, begin: bool, base: str) -> V2Events:
         count, position = self.shown.count(record, at), self._position(record)
-        sent = set() if begin else {each.id for each in self.shown.results.of(record, count.outputs)}
-        return V2Events(self.prompts, self.shown, record, base, position, count, at, begin, sent=sent)
+        if begin:
+            return V2Events(self.prompts, self.shown, record, base, position, count, at, begin)
+        sent = {each.id for each in self.shown.results.so_far(record.job, count.outputs)}
+        return V2Events(self.prompts, self.shown, record, base, position, count, at, begin, count.snapshot(), sent)
 
     async def _detail(self, record: PromptRecord, request: Request) -> dict[str, Any]:
         return await run_in_threadpool(self._shown, record, base_of(request))
