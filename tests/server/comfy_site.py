@@ -13,7 +13,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from kinema.http.connection_limits import FOR_JOBS
+from kinema.http.connection_limits import FOR_JOBS, ConnectionLimits
 from kinema.http.listening import listen
 from kinema.http.serving import server
 from kinema.jobs.attempts import Worker
@@ -73,7 +73,7 @@ def until_end(socket: ClientConnection, id: str) -> list[Any]:
     """Messages up to the end of a workflow, as the websockets example waits for it; binary ones as they are."""
     found: list[Any] = []
     while True:
-        text = socket.recv(timeout=30)
+        text = socket.recv(timeout=120)
         found.append(json.loads(text) if isinstance(text, str) else text)
         if isinstance(text, str) and found[-1]["type"] == "executing":
             data = found[-1]["data"]
@@ -82,11 +82,11 @@ def until_end(socket: ClientConnection, id: str) -> list[Any]:
 
 
 @contextlib.contextmanager
-def serving(store: JobStore, **settings: Any):
+def serving(store: JobStore, limits: ConnectionLimits = FOR_JOBS, **settings: Any):
     """host:port of a server over a store."""
     app = server_app(store, ServerSettings(**settings))
     sock = listen("127.0.0.1", 0)
-    web = server(app, limits=FOR_JOBS)
+    web = server(app, limits=limits)
     thread = threading.Thread(target=web.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not web.started:

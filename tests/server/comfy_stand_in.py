@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import time
 from typing import Any
 
@@ -50,6 +52,8 @@ def _sample(key: str, given: dict[str, Any], digest: Any, report: Any) -> None:
         digest.update(str(step).encode())
         report(NodeEvent("progress", key, {"value": step + 1, "max": steps}))
         report(NodeEvent("preview", key, {"frames": lambda: np.zeros((1, 16, 16, 3), np.uint8)}))
+    if given["denoise"] == 0.25:
+        os.kill(os.getpid(), signal.SIGKILL)
     if given["denoise"] == 0.5:
         raise ValueError("this sampler fails")
 
@@ -78,8 +82,7 @@ def prompt(seed: int = 1, steps: int = 3, step_s: float = 0.0, prefix: str = "cl
         "7": node("CLIPTextEncode", text="", clip=["38", 0]),
         "40": node("EmptyHunyuanLatentVideo", width=64, height=64, length=5, batch_size=1),
         "3": node("KSampler", seed=seed, steps=steps, cfg=step_s, sampler_name="euler", scheduler="simple",
-                  positive=["6", 0], negative=["7", 0], model=["37", 0], latent_image=["40", 0], denoise=1.0,
-                  **{}) | {},
+                  positive=["6", 0], negative=["7", 0], model=["37", 0], latent_image=["40", 0], denoise=1.0),
         "8": node("VAEDecode", samples=["3", 0], vae=["39", 0]),
         "28": node("SaveAnimatedWEBP", "Save it", images=["8", 0], filename_prefix=prefix, fps=8.0, lossless=True,
                    quality=80, method="default"),

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import struct
-import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from kinema.http.connection_limits import ConnectionLimits
 from kinema.jobs.job import Job
 from kinema.jobs.store import JobStore
 from kinema.server.comfy.outputs import ResultName, ResultNames
@@ -86,6 +86,30 @@ def test_the_example_client_gets_its_result(client):
     again = client.submit(prompt(seed=5))
     client.wait(again)  # the same content under the same prefix has one name
     assert client.ask(f"/history/{again}")[1][again]["outputs"] == record["outputs"]
+
+
+def test_comfy_api_simplified_unchanged(client, address, tmp_path):
+    """A client library as it is: it submits, then listens, then reads the history; and uploads a picture."""
+    from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper
+
+    (tmp_path / "flow.json").write_text(json.dumps(prompt(seed=3, steps=6, step_s=0.05, prefix="simplified/A")))
+    flow = ComfyWorkflowWrapper(str(tmp_path / "flow.json"))
+    flow.set_node_param("KSampler", "seed", 77)
+    api = ComfyApiWrapper(f"http://{address}")
+    [(name, content)] = api.queue_and_wait_images(flow, "Save it").items()
+    assert name == "A_00001_.webp" and Image.open(io.BytesIO(content)).size == (8, 4)
+    [(again, _)] = api.queue_and_wait_images(flow, "Save it").items()
+    assert again == name
+    Image.new("RGB", (3, 2)).save(tmp_path / "photo.png")
+    told = api.upload_image(tmp_path / "photo.png", "mine")
+    assert (told["name"], told["subfolder"], told["type"]) == ("photo.png", "mine", "input")
+    picture = prompt(seed=1)
+    picture["99"] = {"class_type": "LoadImage", "inputs": {"image": "mine/photo.png"}, "_meta": {"title": "Picture"}}
+    picture["28"]["inputs"]["images"] = ["99", 0]
+    assert len(api.queue_and_wait_images(ComfyWorkflowWrapper(picture), "Save it")) == 1
+    assert api.get_queue() == {"queue_running": [], "queue_pending": [], "paused": False}
+    assert api.get_system_stats()["devices"] and "KSampler" in api.get_object_info("KSampler")
+    api.interrupt()
 
 
 def test_previews_go_to_clients_that_announced_them(client):
@@ -178,7 +202,8 @@ def test_the_page_is_kept_apart_and_ids_are_the_clients_own(client, store):
     extra = {"extra_pnginfo": {"workflow": page}, "comfy_usage_source": "test"}
     assert client.submit(prompt(seed=9), prompt_id=mine, extra_data=extra) == mine
     assert client.submit(prompt(seed=9), prompt_id=mine, extra_data=extra) == mine  # sent again
-    assert client.ask("/prompt", {"prompt": prompt(seed=10), "prompt_id": mine})[1]["error"]["type"] == "invalid_prompt_id"
+    other = client.ask("/prompt", {"prompt": prompt(seed=10), "prompt_id": mine})[1]
+    assert other["error"]["type"] == "invalid_prompt_id"
     body = job_of(store, mine).body
     assert "x" * 1000 not in json.dumps(body) and json.loads(store.media.open(body["workflow"]).read()) == page
     client.wait(mine)
@@ -223,7 +248,7 @@ def test_a_paused_queue_starts_nothing(client):
     assert client.ask("/queue", {"paused": True})[0] == 200
     ids = [client.submit(prompt(seed=20 + n)) for n in range(3)]
     first = client.submit(prompt(seed=24), front=True)
-    between = client.ask("/prompt", {"prompt": prompt(seed=25), "number": -10**6})[1]
+    between = client.ask("/prompt", {"prompt": prompt(seed=25), "number": -(10**6)})[1]
     assert client.ask("/queue")[1]["paused"] is True
     time.sleep(0.3)
     pending = [item[1] for item in client.ask("/queue")[1]["queue_pending"]]
@@ -234,8 +259,8 @@ def test_a_paused_queue_starts_nothing(client):
     assert client.ask("/queue")[1] == {"queue_running": [], "queue_pending": [], "paused": False}
 
 
-def test_a_node_that_fails_is_named(client):
-    """After the attempts that every fault has; the history says which node, and how."""
+def test_a_node_that_fails_is_named(client, store):
+    """At once, since another attempt would fail too; the history says which node, and how."""
     broken = prompt(seed=30, steps=1)
     broken["3"]["inputs"]["denoise"] = 0.5
     with client.socket() as socket:
@@ -244,6 +269,7 @@ def test_a_node_that_fails_is_named(client):
     error = next(each["data"] for each in said if each["type"] == "execution_error")
     assert (error["node_id"], error["node_type"], error["exception_type"]) == ("3", "KSampler", "ValueError")
     assert "this sampler fails" in error["exception_message"] and any("_sample" in line for line in error["traceback"])
+    assert job_of(store, id).attempts == 1
     job = client.ask(f"/api/jobs/{id}")[1]
     assert job["status"] == "failed" and job["execution_error"]["node_id"] == "3"
     assert "this sampler fails" in client.ask("/api/jobs?status=failed&limit=1")[1]["jobs"][0]["execution_error"][
@@ -322,6 +348,21 @@ def test_the_token_and_the_origin_of_the_socket(store):
         assert ComfyClient(address, token).ask("/prompt")[0] == 200
 
 
+def test_a_socket_has_no_time_limit_but_counts_as_a_connection(store):
+    limits = ConnectionLimits(head_s=0.2, body_s=0.2, each=3)
+    with serving(store, limits, planners=1) as address:
+        client = ComfyClient(address)
+        with client.socket() as one, client.socket() as two, client.socket():
+            with pytest.raises(OSError):
+                client.ask("/prompt")
+            time.sleep(0.5)
+            for each in (one, two):
+                each.send(json.dumps({"type": "feature_flags", "data": {}}))
+                assert {json.loads(each.recv())["type"] for _ in range(2)} == {"status", "feature_flags"}
+        time.sleep(0.1)
+        assert client.ask("/prompt")[0] == 200
+
+
 def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
     with client.socket() as socket:
         for text in ("x", "[]", '{"type": 3}', '{"type": "feature_flags", "data": 5}', b"\0\1"):
@@ -330,8 +371,8 @@ def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
             socket.send("x" * 100_000)
             while True:
                 socket.recv(timeout=5)
-    idle = [connect(f"ws://{address}/ws?clientId={client.id}") for _ in range(20)]
-    id = client.submit(prompt(seed=50, steps=3))
-    assert client.wait(id)["status"] == "completed"
-    for each in idle:
-        threading.Thread(target=each.close, daemon=True).start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(connect(f"ws://{address}/ws?clientId={client.id}", close_timeout=0.05))
+        id = client.submit(prompt(seed=50, steps=3))
+        assert client.wait(id)["status"] == "completed"

@@ -17,11 +17,12 @@ import torch
 from ..core.errors import RequestError
 from ..core.options import CHECKPOINT, Sampling
 from ..core.plan import Plan
-from .noise import noise
-from .sigma_schedules import SigmaTable, sigmas_of
+from .noise import NoiseInTurn, noise
+from .prediction import EPSILON, FLOW, SigmaModel, V, denoised, signal
+from .sigma_schedules import sigmas_of
 
-FLOW, V, EPSILON = "flow", "v", "epsilon"
-"""What a network predicts: noise - clean, v in Karras' form, or the noise."""
+__all__ = ["EPSILON", "FLOW", "SAMPLERS", "SigmaSampler", "V", "chosen"]
+
 SMALLEST = 1e-3
 """The last sigma of UniPC, which cannot step to 0."""
 
@@ -30,7 +31,8 @@ class SigmaSampler:
     """Steps latents along sigmas. x: (B, C, T, H, W), or any other shape.
 
     name: see SAMPLERS. sigmas: from `sigma_schedules`, the last one usually 0. prediction: FLOW, V or EPSILON.
-    timestep: what the network takes for a sigma. seed: of the noise that a sampler adds.
+    timestep: what the network takes for a sigma. seed: of the noise that a sampler adds. in_turn: this noise is drawn
+    in turn from one generator (`NoiseInTurn`, also for frames_first), and not from a stream for each step.
     Raises RequestError for an unknown sampler or sigmas that do not fall.
     """
 
@@ -38,7 +40,7 @@ class SigmaSampler:
 
     def __init__(
         self, name: str, sigmas: list[float], prediction: str, timestep: Callable[[float], float], *, seed: int = 0,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "cpu", in_turn: bool = False, frames_first: bool = False,
     ) -> None:  # fmt: skip
         if name not in SAMPLERS:
             raise RequestError(f"sampler = {name!r}.", field="sampler", value=name, legal=", ".join(SAMPLERS))
@@ -49,6 +51,9 @@ class SigmaSampler:
         if name in UNI_PC and sigmas[-1] == 0:
             sigmas = [*sigmas[:-1], SMALLEST]
         self.name, self.prediction, self.seed = name, prediction, seed
+        self.in_turn, self.frames_first, self.num_drawn = in_turn, frames_first, 0
+        self._internal_noise: NoiseInTurn | None = None
+        """Not part of a saved state."""
         self.sigmas = torch.tensor(sigmas, dtype=torch.float64)
         self.timesteps = torch.tensor([timestep(sigma) for sigma in sigmas[:-1]], dtype=torch.float32, device=device)
         self.index = 0
@@ -82,9 +87,7 @@ class SigmaSampler:
 
     def denoised(self, output: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
         """The clean latents that an output predicts."""
-        if self.prediction == V:
-            return x / (sigma**2 + 1) - output * sigma / math.sqrt(sigma**2 + 1)
-        return x - sigma * output
+        return denoised(self.prediction, output, x, sigma)
 
     def step(
         self, output: torch.Tensor, _t: Any, x: torch.Tensor, return_dict: bool = False
@@ -102,11 +105,18 @@ class SigmaSampler:
         return (found.to(x.dtype),)
 
     def _signal(self, sigma: float) -> float:
-        return 1 - sigma if self.prediction == FLOW else 1.0
+        return signal(self.prediction, sigma)
 
     def fresh(self, like: torch.Tensor) -> torch.Tensor:
         """New noise for this step."""
-        return noise(self.seed, f"step/{self.index}", tuple(like.shape)).to(like)
+        if not self.in_turn:
+            return noise(self.seed, f"step/{self.index}", tuple(like.shape)).to(like)
+        self.num_drawn += 1
+        if self._internal_noise is None or self._internal_noise.device != like.device:
+            # ComfyUI draws on the latents' device; on the CPU with the next seed, so that it is not the initial noise.
+            seed = self.seed + (like.device.type == "cpu")
+            self._internal_noise = NoiseInTurn(seed, like.device, frames_first=self.frames_first)
+        return self._internal_noise.numbered(self.num_drawn, tuple(like.shape)).to(like)
 
 
 Step = Callable[[SigmaSampler, torch.Tensor, torch.Tensor, float, float], torch.Tensor]
@@ -213,19 +223,27 @@ def _uni_weights(ratios: list[float], h: float, bounded: float) -> list[float]:
     return found
 
 
-def chosen(
-    own: Any, options: Sampling, plan: Plan, prediction: str, levels: SigmaTable, timestep: Callable[[float], float]
-) -> Any:  # fmt: skip
+def chosen(own: Any, options: Sampling, plan: Plan, model: SigmaModel) -> Any:
     """The scheduler of a plan: the checkpoint's own, unless the options `sampler` and `schedule` name others. own: with
-    its sigmas set. prediction, timestep: see SigmaSampler. levels: of the model."""
+    its sigmas set."""
     if options.sampler == options.schedule == CHECKPOINT:
         return own
     name = "euler" if options.sampler == CHECKPOINT else options.sampler
     if options.schedule == CHECKPOINT or plan.sigmas:  # a student knows its own sigmas only
         sigmas = [float(sigma) for sigma in own.sigmas]
     else:
-        sigmas = sigmas_of(options.schedule, levels, plan.steps, name)
-    return SigmaSampler(name, sigmas, prediction, timestep, seed=plan.seed, device=own.timesteps.device)
+        sigmas = sigmas_of(options.schedule, model.levels, plan.steps, name)
+    return sampler(name, sigmas, model, plan.seed, own.timesteps.device, in_turn=options.noise == "torch")
+
+
+def sampler(
+    name: str, sigmas: list[float], model: SigmaModel, seed: int, device: torch.device, *, in_turn: bool
+) -> SigmaSampler:  # fmt: skip
+    """The sampler of a model."""
+    return SigmaSampler(
+        name, sigmas, model.prediction, model.timestep, seed=seed, device=device, in_turn=in_turn,
+        frames_first=model.frames_first,
+    )  # fmt: skip
 
 
 UNI_PC = ("uni_pc", "uni_pc_bh2")

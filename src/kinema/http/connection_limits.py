@@ -74,7 +74,7 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._received += len(data)
-            if self.transport.is_closing():
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:  # a socket has no body
                 return
             state = self.conn.their_state
             self._wait("head" if state is h11.IDLE else "body" if state is h11.SEND_BODY else None)

@@ -50,6 +50,7 @@ MIGRATIONS = (
         id TEXT PRIMARY KEY, job TEXT NOT NULL UNIQUE, client TEXT NOT NULL, number BIGINT NOT NULL,
         workflow TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS kinema_prompts_number ON kinema_prompts (number);
+    CREATE INDEX IF NOT EXISTS kinema_jobs_kind ON kinema_jobs (kind, state, id, started_at, ended_at);
     CREATE TABLE IF NOT EXISTS kinema_result_names (
         folder TEXT NOT NULL, name TEXT NOT NULL, prefix TEXT NOT NULL, counter BIGINT NOT NULL, sha TEXT, job TEXT,
         at DOUBLE PRECISION NOT NULL, PRIMARY KEY (folder, name));
@@ -61,8 +62,6 @@ MIGRATIONS = (
         folder TEXT NOT NULL, name TEXT NOT NULL, sha TEXT NOT NULL, bytes BIGINT NOT NULL,
         created_at DOUBLE PRECISION NOT NULL, changed_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (folder, name));
     CREATE TABLE IF NOT EXISTS kinema_settings (id TEXT PRIMARY KEY, value TEXT NOT NULL);
-    """,
-    """
     CREATE TABLE IF NOT EXISTS kinema_assets (
         id TEXT PRIMARY KEY, sha TEXT NOT NULL, blake3 TEXT NOT NULL, bytes BIGINT NOT NULL, media_type TEXT NOT NULL,
         name TEXT NOT NULL, created_at DOUBLE PRECISION NOT NULL, used_at DOUBLE PRECISION NOT NULL);
@@ -82,7 +81,8 @@ kinema_files, whose job is "file:FOLDER/NAME".
 kinema_prompts: a workflow's id for ComfyUI's clients, their own id, its number in ComfyUI's queue, and the id of the
 saved page. kinema_result_names: results by folder (output, temp) and name, as "video/ComfyUI_00001_.mp4" of the prefix
 "video/ComfyUI"; a name is never given twice, so its row outlives its job; sha is null until the file is written.
-kinema_paused_kinds: kinds of jobs of which none starts. kinema_files: media under the names of users, by folder.
+kinema_paused_kinds: kinds of jobs of which none starts. kinema_jobs_kind: lists of one kind are counted and sorted
+without reading rows, which hold bodies. kinema_files: media under the names of users, by folder.
 kinema_settings: of ComfyUI's interface; value: JSON. kinema_assets: uploads of Comfy API v2; their rows in
 kinema_job_media have the role "asset", and "asset:ID" in the place of a job. kinema_job_labels: what its clients call
 their jobs."""

@@ -7,6 +7,7 @@ rounding (tested against diffusers). Suffixes: core/shapes.py.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +111,7 @@ def bind(
     embedder = model.condition_embedder
     text_BLD = embedder.text_embedder(text_BLD)
     if image_BLD is not None:
-        image_BLD = embedder.image_embedder(image_BLD).expand(len(text_BLD), -1, -1)
+        image_BLD = _image_tokens(embedder.image_embedder, image_BLD).expand(len(text_BLD), -1, -1)
     blocks = len(model.blocks) + len(getattr(model, "vace_blocks", ()))
     keep = 2 * blocks * text_BLD.numel() * text_BLD.element_size() <= KEEP_BYTES
     control_BLD = None
@@ -121,8 +122,19 @@ def bind(
     return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
 
 
-def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) -> torch.Tensor:
+def _image_tokens(embedder: Any, image_BLD: torch.Tensor) -> torch.Tensor:
+    """Projected image states, (1, L, D). One picture takes the first half of the places of two."""
+    if embedder.pos_embed is not None:
+        image_BLD = image_BLD + embedder.pos_embed[:, : image_BLD.shape[1]]
+    tokens: torch.Tensor = embedder.norm2(embedder.ff(embedder.norm1(image_BLD)))
+    return tokens
+
+
+def forward(
+    model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, skipped: Container[int] = ()
+) -> torch.Tensor:  # fmt: skip
     """Run the denoiser once. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`. t: timestep in [0, 1000].
+    skipped: numbers of blocks to leave out; the hints of VACE after them are added all the same.
 
     Returns the flow, (branches, C_out, T, H, W), in x's dtype.
     """
@@ -147,7 +159,8 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) ->
             hints[layer] = hint if scale == 1.0 else hint * scale
 
     for layer, block in enumerate(model.blocks):
-        hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
+        if layer not in skipped:
+            hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
         if layer in hints:
             hidden = hidden + hints.pop(layer)
 

@@ -22,13 +22,16 @@ from ...core.plan import Plan, Span, encoded
 from ...core.prompt import cut_notes
 from ...diffusion import flow, scheduling
 from ...diffusion.guidance import GuidanceStep, classifier_free
+from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
-from ...diffusion.samplers import FLOW, chosen
+from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
+from ...diffusion.samplers import chosen
 from ...diffusion.sigma_schedules import flow_levels
+from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, vace
+from . import cpu_autoencoder, decode, experts, forward, i2v, motion, prepare, vace
 from .adapter_names import ADAPTER_NAMES
 from .options import WanOptions
 
@@ -55,6 +58,8 @@ class WanCond:
     num_references: int
     grid: tuple[int, int]
     low_precision: bool
+    skipped: frozenset[int] = frozenset()
+    """Blocks left out in the branch SKIPPED."""
 
 
 @dataclass
@@ -69,6 +74,8 @@ class WanParts:
     image_encoder: Any = None
     image_processor: Any = None
     tiny_decoder: Any = None
+    transformer_2: Any = None
+    """The expert for low noise, if `transformer` is one for high noise."""
     folder: Path | None = None
     """The checkpoint's folder, if it is one; it may contain a few-step student."""
     files: tuple[Path, ...] = ()
@@ -80,7 +87,11 @@ class WanFamily:
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder]
+        denoisers = {"": parts.transformer}
+        if parts.transformer_2 is not None:
+            denoisers = {experts.HIGH: parts.transformer, experts.LOW: parts.transformer_2}
+        self.denoisers = denoisers
+        networks = [parts.text_encoder, *denoisers.values(), parts.vae, parts.image_encoder, parts.tiny_decoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
@@ -89,7 +100,8 @@ class WanFamily:
         if device.type == "cpu":
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
-        forward.prepare(parts.transformer)
+        for denoiser in denoisers.values():
+            forward.prepare(denoiser)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return self.parts.files
@@ -107,18 +119,21 @@ class WanFamily:
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
         student = self._student(plan)
-        adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
+        self._use_styles(prepared.styles, student)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
         states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
         image = concat = control = None
         scale: tuple[float, ...] = ()
-        if self.card.variant == "i2v":
-            assert prepared.first_BCHW is not None
+        network = self.parts.transformer
+        if network.config.image_dim is not None:
             with self.residency.using(self.parts.image_encoder) as encoder:
-                image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
-            concat = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
+                image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
+        if network.config.in_channels > network.config.out_channels:
+            known = i2v.condition(plan, prepared, self.encode_pixels)
+            known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
+            concat = known.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
@@ -135,7 +150,7 @@ class WanFamily:
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision,
+            plan.low_precision, options.skip.layers,
         )  # fmt: skip
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
@@ -169,6 +184,10 @@ class WanFamily:
             self.gray = {other: old for other, old in self.gray.items() if other[:-1] == key[:-1]} | {key: latents}
         return latents
 
+    def _use_styles(self, styles: tuple[tuple[str, float], ...], student: Path | None) -> None:
+        for expert, denoiser in self.denoisers.items():
+            adapters.use(denoiser, experts.styles_of(styles, expert), student, names=ADAPTER_NAMES)
+
     def _student(self, plan: Plan) -> Path | None:
         """The file of the plan's few-step student. ModelError if this model has no such student."""
         if not plan.student:
@@ -188,9 +207,17 @@ class WanFamily:
     def scheduler(self, plan: Plan) -> Any:
         """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
         steps, or Euler for a student's sigmas."""
-        options, own = WanOptions.of(plan), self._own_scheduler(plan)
-        levels = flow_levels(options.shift)
-        return chosen(own, options, plan, FLOW, levels, levels.timestep)
+        return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
+
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        levels = flow_levels(WanOptions.of(plan).shift)
+        return SigmaModel(FLOW, levels, levels.timestep)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def num_frames(self, latent_frames: int) -> int:
+        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
 
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
@@ -211,19 +238,24 @@ class WanFamily:
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
-        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        if self.parts.transformer_2 is not None:
+            return experts.guidance(plan, (float(t) for t in scheduler.timesteps))
+        found = classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        options = WanOptions.of(plan)
+        sigmas = [scheduling.noise_level(scheduler, step) for step in range(len(found))]
+        skip = options.skip.within(len(self.parts.transformer.blocks))
+        return corrected(found, sigmas, self.sigma_model(plan), plan.guidance, options.cfg_zero, skip)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
-        model = self.parts.transformer
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
-        adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
+        self._use_styles(cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
                 bound[branches] = forward.bind(
-                    model,
-                    torch.cat([cond.text[branch] for branch in branches]),
+                    self.denoisers[experts.split(branches[0])[0]],
+                    torch.cat([cond.text[COND if each == SKIPPED else experts.split(each)[1]] for each in branches]),
                     shape,
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
@@ -237,11 +269,15 @@ class WanFamily:
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
-            groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
+            plain = tuple(branch for branch in branches if branch != SKIPPED)
+            groups = [plain] if tokens * len(plain) <= BATCH_TOKENS else [(branch,) for branch in plain]
+            groups += [(SKIPPED,)] * (len(branches) - len(plain))
             outputs: dict[str, torch.Tensor] = {}
+            model = self.denoisers[experts.split(branches[0])[0]]
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)))
+                    left_out = cond.skipped if SKIPPED in group else ()
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), left_out)
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 
@@ -250,14 +286,16 @@ class WanFamily:
     # -- after the loop --------------------------------------------------------------------------------------------
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        latents = self._without_references(latents_BCTHW, span)
+        frames = self.decode_pixels(self._without_references(latents_BCTHW, span), plan)
+        yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan) -> Iterator[torch.Tensor]:
         tiny = WanOptions.of(plan).decoder == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
-            slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
-            frames = (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
-            yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+            slices = decode.decode_tiny(decoder, latents_BCTHW) if tiny else decode.decode(decoder, latents_BCTHW)
+            yield from (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
 
     @torch.inference_mode()
     def preview(

@@ -28,22 +28,29 @@ from .templates import Templates
 FRONTEND = "1.58.1"
 """The version of comfyui-frontend-package that is tested."""
 FEATURES: Mapping[str, Any] = {
-    "supports_preview_metadata": True, "max_upload_size": 4 * 2**30, "node_replacements": True, "assets": False,
+    "supports_preview_metadata": True, "node_replacements": True, "assets": False,
     "extension": {"manager": {"supports_v4": False}},
 }  # fmt: skip
 ARGUMENTS = ("kinema", "serve", "--disable-api-nodes")
 """As the interface reads the command line: with the last one it asks no other site for news."""
+_PLAIN = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="180"><defs><linearGradient id="a" x2="1" y2="1">'
+    '<stop stop-color="#31415f"/><stop offset="1" stop-color="#22262e"/></linearGradient></defs>'
+    '<path d="M0 0h320v180H0z" fill="url(#a)"/></svg>'
+)
+"""The picture of a template whose own is in a package that is not installed."""
 
 
 class AboutRoutes:
-    """store: the uploads, which nodes can choose."""
+    """store: the uploads, which nodes can choose. max_upload_bytes: of one."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, max_upload_bytes: int) -> None:
         self.inputs, self.templates = NamedFiles(store, "input"), Templates()
+        self.features = {**FEATURES, "max_upload_size": max_upload_bytes}
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/features", _fixed(dict(FEATURES))), Route("/system_stats", self.system),
+            Route("/features", _fixed(self.features)), Route("/system_stats", self.system),
             Route("/object_info", self.nodes), Route("/object_info/{name}", self.node),
             Route("/embeddings", _fixed([])), Route("/extensions", _fixed([])), Route("/i18n", _fixed({})),
             Route("/node_replacements", _fixed({})), Route("/workflow_templates", _fixed({})),
@@ -101,6 +108,8 @@ class AboutRoutes:
         if name.startswith("index.") and name.endswith(".json") and name != "index.schema.json":
             return Response(await run_in_threadpool(self.templates.index, name), media_type="application/json")
         place = await run_in_threadpool(self.templates.place, name)
+        if place is None and self.templates.is_picture_of(name):
+            return Response(_PLAIN, media_type="image/svg+xml", headers={"cache-control": "private, max-age=3600"})
         if place is None:
             return refusal(404, "No such template.")
         return FileResponse(place, headers={"cache-control": "private, max-age=3600"})

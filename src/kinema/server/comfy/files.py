@@ -91,8 +91,8 @@ def check_upload(path: Path, name: str) -> str:
     if not kind.startswith(("image/", "video/")):
         raise MediaError(f"{name}: not the name of a picture or clip.")
     if sniff(path) == "picture":
-        with open_picture(path):
-            pass
+        with open_picture(path) as picture:
+            picture.load()
     else:
         probe(path)
     return kind

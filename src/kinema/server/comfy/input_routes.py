@@ -40,11 +40,6 @@ class InputRoutes:
             Route("/upload/mask", self.upload_mask, methods=["POST"]),
         ]
 
-    def media_of(self, name: str) -> str | None:
-        """The media, "sha256:<hex>", of a name that a node holds; None if there is none."""
-        found = self.inputs.find(name)
-        return None if found is None else f"sha256:{found.sha256}"
-
     async def upload(self, request: Request) -> Response:
         """A form: image, the file; type (input), subfolder, overwrite. The same content under the same name is the same
         file; another content gets another name, unless overwrite is true."""

@@ -27,8 +27,8 @@ from ...http.token import COOKIE, BearerToken
 
 AUTO, PACKAGE, TESTED = "auto", "comfyui_frontend_package", "1.58.1"
 BASE = "/ui"
-OPEN = re.compile(f"{BASE}(/|/token)?")
-"""Paths that need no token: the page with its field."""
+OPEN = re.compile(rf"{BASE}(/|/token)?|/assets/(favicon\.ico|images/[\w./-]*)")
+"""Paths that need no token: the page with its field, and icons, which the interface asks for without its base."""
 SAMPLES = "https://raw.githubusercontent.com"
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; "
@@ -78,9 +78,10 @@ class Interface:
     def routes(self) -> list[BaseRoute]:
         static = StaticFiles(directory=self.folder)
         return [
+            Mount("/assets", app=_Cached(StaticFiles(directory=self.folder / "assets", check_dir=False))),
             Mount(BASE, routes=[
                 Route("/", self.page), Route("/token", self.enter, methods=["POST"]),
-                Mount("/api", routes=self.api), *self.api, Mount("/", app=_Cached(static)),
+                *self.api, Mount("/", app=_Cached(static)),
             ]),
         ]  # fmt: skip
 

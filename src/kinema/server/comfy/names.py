@@ -15,7 +15,6 @@ from ...jobs.job import Media
 from ...jobs.store import JobStore
 
 MOST_CHARS = 300
-ENDINGS = ("input", "output", "temp")
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,9 @@ class NamedFiles:
         return None
 
     def find(self, name: str) -> NamedFile | None:
-        """The file of a name, as a node writes it: "photo.png", "a/photo.png [input]"; None if there is none."""
-        plain = name.replace("\\", "/")
-        for ending in ENDINGS:
-            plain = plain.removesuffix(f" [{ending}]")
+        """The file of a name; None if there is none."""
         with self.store.database.look() as do:
-            return self._find(do, plain)
+            return self._find(do, name)
 
     def all(self, under: str = "", most: int = 10_000) -> list[NamedFile]:
         """The files whose name begins with `under`, by name, at most so many."""

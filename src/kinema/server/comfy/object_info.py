@@ -41,6 +41,8 @@ def node_info(node: Declaration, files: Files) -> dict[str, Any]:
 
 
 _TEMPLATE = "same"
+_WITH_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "BOUNDING_BOX"}
+"""Types for which the page draws a widget, unless an input is said to be a socket."""
 
 
 def _output(node: Declaration, index: int, kind: str) -> str:
@@ -68,7 +70,7 @@ def _spec(node: Declaration, each: DeclaredInput, files: Files) -> list[Any]:
         if each.name in shown.MATCHED.get(node.name, ()):
             template = {"template_id": _TEMPLATE, "allowed_types": each.type}
             return ["COMFY_MATCHTYPE_V3", options | {"template": template}]
-        return [each.type, options]
+        return [each.type, options | ({"forceInput": True} if _WITH_WIDGETS & set(each.type.split(",")) else {})]
     if each.children:
         return ["COMFY_DYNAMICCOMBO_V3", options | {"options": [
             {"key": key, "inputs": _children(node, inputs, files)} for key, inputs in each.children.items()

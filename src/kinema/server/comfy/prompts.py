@@ -124,13 +124,19 @@ class Prompts:
         """Workflows in these statuses (default: all) from the one at `offset`, and the number of all of them."""
         where, values = _where(statuses, workflow)
         order = "DESC" if newest_first else "ASC"
+        joined = "JOIN kinema_prompts p ON p.job = j.id" if workflow else ""
+        ids = (
+            f"SELECT j.id FROM kinema_jobs j {joined} WHERE {where} ORDER BY {SORTS[sort]} {order}, j.id {order} "
+            "LIMIT :most OFFSET :offset"
+        )
         with self.store.database.look() as do:
-            total = int(do(f"SELECT count(*) AS total {_FROM} WHERE {where}", **values)[0]["total"])
-            rows = do(
-                f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY {SORTS[sort]} {order}, j.id {order} LIMIT :most "
-                "OFFSET :offset", most=limit, offset=offset, **values,
-            )  # fmt: skip
-        return [_record(row) for row in rows], total
+            total = int(do(f"SELECT count(*) AS total FROM kinema_jobs j {joined} WHERE {where}", **values)[0]["total"])
+            found = [row["id"] for row in do(ids, most=limit, offset=offset, **values)]
+            names = {f"id{number}": id for number, id in enumerate(found)}
+            rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE j.id IN ({', '.join(f':{name}' for name in names)})",
+                      **names) if names else []  # fmt: skip
+        by_id = {row["job"]: _record(row) for row in rows}
+        return [by_id[id] for id in found if id in by_id], total
 
     def queue(self) -> tuple[list[PromptRecord], list[PromptRecord]]:
         """The workflows that run, and those that wait, in their order."""

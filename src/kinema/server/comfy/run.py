@@ -1,7 +1,8 @@
 """Run a workflow in a worker: its nodes' events become events of the job, its files media with names of their own.
 
 An attempt that follows a killed one takes the results of finished nodes from the cache of nodes, so it goes on at the
-first node without a result. It counts as going on, for the limit of attempts, if it gets further than the ones before.
+first node without a result. It counts as going on, for the limit of attempts, if it finishes a node that takes long
+(one that reports progress) and that no earlier attempt has finished.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.by_hash import hashes_found_by
-from ...core.errors import Cancelled, MediaError, RequestError
+from ...core.errors import Cancelled, KinemaError, MediaError, RequestError
 from ...core.events import Preview
 from ...core.media_types import BY_SUFFIX
 from ...core.outside import for_terminal
 from ...core.overall import ProgressState
-from ...jobs.context import PREVIEW_PX, Context, Returned
+from ...jobs.attempts import is_broken
+from ...jobs.context import PREVIEW_PX, Context, GivenUp, Returned
+from ...jobs.pool import is_out_of_memory
 from ...workflow.findings import examine
 from ...workflow.formats.api import parse_api
 from ...workflow.run.values import NodeEvent, Written
@@ -52,6 +55,8 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
             raise
         except Exception as error:
             report.fail(error)
+            if _is_lasting(error):
+                raise GivenUp(f"{type(error).__name__}: {error}") from error
             raise
         for each in written:
             report.store(each)
@@ -101,12 +106,12 @@ class NodeReports:
     _running: str = ""
     _counted: tuple[str, float, float] = ("", 0.0, 0.0)
     _told_s: float = 0.0
-    _done: int = 0
+    _finished: list[str] = field(default_factory=list)
     _count: int = 0
 
     def __post_init__(self) -> None:
         kept = self.context.claim.kept
-        self._done = int(kept.facts.get("nodes", 0)) if kept is not None else 0
+        self._finished = [*kept.facts.get("nodes", ())] if kept is not None else []
 
     def __call__(self, event: NodeEvent) -> None:
         """Take an event of a run. Raises Cancelled or Returned if the work should stop."""
@@ -129,7 +134,7 @@ class NodeReports:
             for each in event.data.get("written", ()):
                 self.store(each)
             tell("node", {"event": "executed", "node": node, "output": self.shown.get(node, {})})
-            self._went_on()
+            self._went_on(node)
         self.context.check()
 
     def _begin(self) -> None:
@@ -148,14 +153,13 @@ class NodeReports:
         fraction = min(1.0, (self._count + part) / max(1, len(self.nodes)))
         self.context.outbox.progress(ProgressState("sample", fraction, done=int(value), total=int(most)).to_dict())
 
-    def _went_on(self) -> None:
-        """Count a node; an attempt that has finished more of them than all before goes on."""
+    def _went_on(self, node: str) -> None:
+        """Count a node that has finished."""
         self._count += 1
         self._running = ""
-        if self._count > self._done:
-            self._done = self._count
-            if self.context.due_to_keep():
-                self.context.keep(lambda path: path.write_text(str(self._count)), {"nodes": self._count})
+        if self._counted[0] == node and node not in self._finished:
+            self._finished.append(node)
+            self.context.keep(lambda path: path.write_text(" ".join(self._finished)), {"nodes": self._finished})
 
     def store(self, written: Written) -> None:
         """Store a file that a node wrote, with its name, once."""
@@ -186,6 +190,13 @@ class NodeReports:
         for name in ("media", "bytes", "media_type", "name") if results else ():
             facts[name] = results[0][name]
         return {**facts, "outputs": self.shown, "files": self.files}
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether another attempt would meet the error again: a fault of the program, not of the machine. Somebody waits
+    for the answer."""
+    of_machine = isinstance(error, KinemaError | OSError) or is_out_of_memory(error) or is_broken(error)
+    return not of_machine
 
 
 def _is_fault(error: Exception) -> bool:

@@ -50,7 +50,7 @@ class SettingsRoutes:
         if not isinstance(values, dict):
             raise RequestError("The settings are not an object.", field="body", legal="an object")
         await run_in_threadpool(self._store, values)
-        return Response(status_code=200)
+        return answer(None)
 
     async def change_one(self, request: Request) -> Response:
         """Body: the bare JSON value."""
@@ -58,7 +58,7 @@ class SettingsRoutes:
         if isinstance(value, Response):
             return value
         await run_in_threadpool(self._store, {request.path_params["id"]: value})
-        return Response(status_code=200)
+        return answer(None)
 
     def _all(self) -> dict[str, Any]:
         with self.store.database.look() as do:

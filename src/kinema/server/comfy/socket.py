@@ -63,7 +63,7 @@ class SocketRoutes:
     def __init__(self, store: JobStore, changes: Changes) -> None:
         self.store, self.changes, self.prompts = store, changes, Prompts(store)
         self._looking = asyncio.Lock()
-        self._seen: tuple[int, list[PromptRecord], int] | None = None
+        self._seen: tuple[str, list[PromptRecord], int] | None = None
 
     def routes(self) -> list[BaseRoute]:
         return [WebSocketRoute("/ws", self.listen)]
@@ -109,7 +109,7 @@ class SocketRoutes:
         first = True
         while not self.changes.closed:
             seen = self.changes.now
-            moving, remaining = await self._look(seen)
+            moving, remaining = await self._look()
             if first:
                 status = status_message(remaining)
                 status["data"]["sid"] = listener.client
@@ -129,12 +129,12 @@ class SocketRoutes:
             if not sent:
                 await self.changes.wait(seen, LOOK_S)
 
-    async def _look(self, now: int) -> tuple[list[PromptRecord], int]:
+    async def _look(self) -> tuple[list[PromptRecord], int]:
         """The workflows that run or ended a moment ago, and how many wait or run; read once for all listeners."""
         async with self._looking:
-            if self._seen is None or self._seen[0] != now or now != self.changes.now:
-                at = self.changes.now
-                self._seen = (at, *await run_in_threadpool(self._moving))
+            version = await run_in_threadpool(self.store.version)
+            if self._seen is None or self._seen[0] != version:
+                self._seen = (version, *await run_in_threadpool(self._moving))
             return self._seen[1], self._seen[2]
 
     def _moving(self) -> tuple[list[PromptRecord], int]:

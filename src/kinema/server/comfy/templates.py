@@ -16,9 +16,12 @@ from typing import Any
 
 from ...core.errors import KinemaError
 from ...core.outside import parse_json
+from ...jobs.store import JobStore
 from ...workflow.findings import Examined, examine
 from ...workflow.formats.read import read_workflow
 from ...workflow.nodes.table import DECLARED
+from .files import type_of
+from .names import NamedFiles
 
 PACKAGES = (
     "comfyui_workflow_templates_json", "comfyui_workflow_templates_core", "comfyui_workflow_templates_media_video",
@@ -33,6 +36,14 @@ MAX_BYTES = 16 * 2**20
 NOT_NODES = ("Note", "MarkdownNote", "Reroute", "PrimitiveNode")
 
 
+def name_examples(store: JobStore) -> None:
+    """Give the pictures of Kinema's templates to the input folder, as "examples/NAME"."""
+    inputs = NamedFiles(store, "input")
+    for path in sorted((Path(str(files(__package__))) / OWN / "inputs").iterdir()):
+        if inputs.find(name := f"examples/{path.name}") is None:
+            inputs.put(name, store.media.put(path, type_of(path.name)))
+
+
 class Templates:
     """All templates, looked up once. Reading them takes a second, in the thread that asks first."""
 
@@ -45,6 +56,11 @@ class Templates:
     def place(self, name: str) -> Path | None:
         """The file of a name; None if there is none."""
         return self._found().get(name)
+
+    def is_picture_of(self, name: str) -> bool:
+        """Whether a name, "NAME-1.webp", is that of a picture of a template."""
+        stem, _, number = name.rpartition(".")[0].rpartition("-")
+        return number.isdecimal() and f"{stem}.json" in self._found()
 
     def index(self, name: str) -> bytes:
         """An index file ("index.json", "index.de.json"): Kinema's templates first, then those of the packages that run
@@ -85,9 +101,13 @@ class Templates:
             return own
         theirs: list[dict[str, Any]] = parse_json(place.read_bytes(), str(place), list, max_bytes=MAX_BYTES)
         entries = {entry["name"]: entry for group in theirs for entry in group["templates"]}
-        first = [entries[each] for each in self._running(entries.values())]
-        if first:
-            own[0]["templates"] += first
+        first = self._running(entries.values())
+        own[0]["templates"] += [entries[each] for each in first]
+        for group in theirs:  # the page shows what is in two groups twice
+            group["templates"] = [entry for entry in group["templates"] if entry["name"] not in first]
+        most = max((int(entry.get("usage") or 0) for entry in entries.values()), default=1)
+        for number, entry in enumerate(own[0]["templates"]):  # the page sorts by these
+            entry |= {"usage": round(most * (2 - number / 100)), "searchRank": 1000}
         return [*own, *theirs]
 
     def _running(self, entries: Iterable[dict[str, Any]]) -> list[str]:

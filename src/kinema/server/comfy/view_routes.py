@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,19 +14,16 @@ from ...jobs.store import JobStore
 from ..answers import answer
 from .files import shown
 from .names import NamedFiles, joined
+from .outputs import ResultName, ResultNames, safe_name
 
-Results = Callable[[str, str], str | None]
-"""(folder, name) -> the media of a result, or None."""
-ResultList = Callable[[str], Sequence[str]]
 FOLDERS = ("input", "output", "temp")
 
 
 class ViewRoutes:
-    """results, listed: the names of results (outputs.py) in the folders output and temp."""
+    """store: the media, under the names of uploads and of results."""
 
-    def __init__(self, store: JobStore, results: Results, listed: ResultList) -> None:
-        self.store, self.results, self.listed = store, results, listed
-        self.inputs = NamedFiles(store, "input")
+    def __init__(self, store: JobStore) -> None:
+        self.store, self.results, self.inputs = store, ResultNames(store.database), NamedFiles(store, "input")
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/view", self.view), Route("/internal/files/{folder}", self.names)]
@@ -39,15 +34,25 @@ class ViewRoutes:
         folder = query.get("type") or "output"
         name, folder = _annotated(joined(query.get("subfolder", ""), query.get("filename", "")), folder)
         _check(folder)
-        if folder == "input":
-            found = await run_in_threadpool(self.inputs.find, name)
-            sha = None if found is None else found.sha256
-        else:
-            media = await run_in_threadpool(self.results, folder, name)
-            sha = None if media is None else media.removeprefix("sha256:")
-        if sha is None:
+        media = await run_in_threadpool(self._find, folder, name)
+        if media is None:
             return refusal(404, f"No {folder} file {for_terminal(name, 100)!r}.")
-        return await shown(request, self.store, sha, name)
+        return await shown(request, self.store, media.removeprefix("sha256:"), name)
+
+    def media_of(self, name: str) -> str | None:
+        """The media, "sha256:<hex>", of a name that a node holds, "photo.png" or "video/a.mp4 [output]"; None if there
+        is none."""
+        plain, folder = _annotated(name.replace("\\", "/"), "input")
+        return self._find(folder, plain)
+
+    def _find(self, folder: str, name: str) -> str | None:
+        if folder == "input":
+            found = self.inputs.find(name)
+            return None if found is None else f"sha256:{found.sha256}"
+        try:
+            return self.results.find(ResultName(folder, safe_name(name)))
+        except RequestError:
+            return None
 
     async def names(self, request: Request) -> Response:
         """The names of a folder."""
@@ -55,7 +60,7 @@ class ViewRoutes:
         _check(folder)
         if folder == "input":
             return answer([file.name for file in await run_in_threadpool(self.inputs.all)])
-        return answer([f"{name} [{folder}]" for name in await run_in_threadpool(self.listed, folder)])
+        return answer([f"{name} [{folder}]" for name in await run_in_threadpool(self.results.names, folder)])
 
 
 def _annotated(name: str, folder: str) -> tuple[str, str]:

@@ -18,10 +18,10 @@ _GROUPS: Mapping[str, str] = {
                           "WanFunControlToVideo Wan22FunControlToVideo WanCameraEmbedding WanCameraImageToVideo "
                           "WanTrackToVideo WanVaceToVideo Wan22ImageToVideoLatent",
     "sampling": "KSampler KSamplerAdvanced SamplerCustom SamplerCustomAdvanced",
-    "sampling/parts": "RandomNoise KSamplerSelect BasicScheduler CFGGuider",
+    "sampling/parts": "RandomNoise DisableNoise KSamplerSelect BasicScheduler CFGGuider BasicGuider",
     "model": "ModelSamplingSD3 VideoLinearCFGGuidance CFGZeroStar SkipLayerGuidanceDiT UNetTemporalAttentionMultiply "
              "WanContextWindowsManual",
-    "latent": "EmptyHunyuanLatentVideo EmptyLatentImage TrimVideoLatent VAEDecode",
+    "latent": "EmptyHunyuanLatentVideo EmptyLatentImage TrimVideoLatent VAEDecode VAEEncode",
     "image": "LoadImage SaveImage PreviewImage ImageFromBatch RepeatImageBatch BatchImagesNode GetImageSize "
              "ResizeImageMaskNode ImageScale ImagePadForOutpaint Canny ImageCompositeMasked JoinImageWithAlpha",
     "mask": "SolidMask InvertMask GrowMask MaskToImage ImageToMask MaskPreview SAM3_Detect",
