@@ -1,5 +1,5 @@
-"""Comfy API v2: the `comfy-sdk` client, unchanged, over real sockets with a stand-in for the nodes; and what it never
-sends."""
+"""Clients of ComfyUI, unchanged, over real sockets with a stand-in for the nodes: `comfy-sdk`, which speaks Comfy API
+v2, and the program `comfy-cli`, which speaks ComfyUI's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import asyncio
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import urllib.request
+from importlib.resources import files
 
 import comfy_stand_in
 import numpy as np
@@ -27,11 +31,14 @@ from comfy_sdk import (
 from comfy_sdk.events import Log, OutputReady, Preview, Progress, StatusChange
 from comfy_site import ComfyClient, serving, working
 from comfy_stand_in import pixels, prompt
+from installed import installed
 from PIL import Image
 
 from kinema.jobs.store import JobStore
 from kinema.server.plan_pool import PlanPool
 
+COMFY_CLI = ("comfy-cli==1.23.0", "semver==3.0.4", "websocket-client==1.9.2")
+"""A program of its own (GPL), and those of its packages that its command `run` needs beside Kinema's."""
 SAVE = {"filename_prefix": "copies/A", "fps": 8.0, "lossless": True, "quality": 80, "method": "default"}
 
 
@@ -278,3 +285,29 @@ def test_the_asynchronous_client(site):
             return np.asarray(Image.open(io.BytesIO(await (await job.result()).outputs[0].to_bytes())).convert("L"))
 
     np.testing.assert_array_equal(asyncio.run(run()), expected(png(3)))
+
+
+def test_comfy_cli_runs_a_saved_page(site, client, tmp_path, tmp_path_factory):
+    """It converts and checks the page by /object_info itself, before it sends anything."""
+    folder = installed(tmp_path_factory, "comfy-cli", *COMFY_CLI)
+    page = json.loads(files("kinema.server.comfy").joinpath("own_templates/kinema_text_to_video.json").read_text())
+    sampler = next(node for node in page["nodes"] if node["type"] == "KSampler")
+    sampler["widgets_values"][2:4] = 3, 0  # steps, and the stand-in's time of one
+    next(node for node in page["nodes"] if node["type"] == "ImageScale")["mode"] = 4  # bypassed
+
+    (tmp_path / "page.json").write_text(json.dumps(page))
+    host, _, port = site[1].partition(":")
+    ran = subprocess.run(
+        [sys.executable, "-m", "comfy_cli", "--json", "run", "--workflow", str(tmp_path / "page.json"), "--wait",
+         "--host", host, "--port", port], capture_output=True, text=True, timeout=60,
+        env=os.environ | {"PYTHONPATH": str(folder), "HOME": str(tmp_path), "DO_NOT_TRACK": "1"},
+    )  # fmt: skip
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert said["ok"], said["error"]
+    job = client.wait(said["data"]["prompt_id"])
+    [file] = job["outputs"]["12"]["images"]
+    assert said["data"]["outputs_by_node"]["12"] == [
+        f"http://{site[1]}/view?filename={file['filename']}&subfolder={file['subfolder']}&type=output"
+    ]
+    ran_nodes = set(said["data"]["executed_node_ids"])
+    assert len(ran_nodes) == 11 and ran_nodes == set(job["workflow"]["prompt"])
