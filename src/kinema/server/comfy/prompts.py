@@ -110,8 +110,8 @@ class Prompts:
         if job is not None:
             where, values["before"] = f"{where} AND j.id < :before", job
         for number, (label, value) in enumerate(labels.items()):
-            where += (f" AND EXISTS (SELECT 1 FROM kinema_job_labels l WHERE l.job = j.id AND l.label = :label{number} "
-                      f"AND l.value = :value{number})")  # fmt: skip
+            where += (f" AND j.id IN (SELECT job FROM kinema_job_labels WHERE label = :label{number} "
+                      f"AND value = :value{number})")  # fmt: skip
             values |= {f"label{number}": label, f"value{number}": value}
         with self.store.database.look() as do:
             rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY j.id DESC LIMIT :most", most=limit, **values)

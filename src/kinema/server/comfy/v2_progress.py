@@ -29,14 +29,15 @@ class NodeCount:
 
     def __post_init__(self) -> None:
         self._weights = {key: _weight(node) for key, node in self.prompt.items() if not _is_value(node)}
+        self._total, self._finished = sum(self._weights.values()), 0
 
     def take(self, event: JobEvent) -> None:
         if event.kind == "state":
             self.state = event.data["state"]
             if self.state == "running":  # another attempt
-                self.done, self.outputs, self.failed, self.current = set(), {}, {}, ""
+                self.done, self.outputs, self.failed, self.current, self._finished = set(), {}, {}, "", 0
             elif self.state == "succeeded":
-                self.done, self.current = set(self._weights), ""
+                self._finish(*self._weights)
             return
         node = str(event.data.get("node", ""))
         if event.kind == "node_progress":
@@ -48,7 +49,7 @@ class NodeCount:
     def _node(self, node: str, data: Mapping[str, Any]) -> None:
         told = data.get("event")
         if told == "cached":
-            self.done |= set(data["nodes"]) & self._weights.keys()
+            self._finish(*data["nodes"])
         elif told == "failed":
             self.failed = dict(data)
         elif told == "executed":
@@ -62,18 +63,19 @@ class NodeCount:
             self._finish(self.current)
             self.current, self.part = node, (0.0, 0.0)
 
-    def _finish(self, node: str) -> None:
-        if node in self._weights:
-            self.done.add(node)
-        if node == self.current:
-            self.current = ""
+    def _finish(self, *nodes: str) -> None:
+        for node in nodes:
+            if node in self._weights and node not in self.done:
+                self.done.add(node)
+                self._finished += self._weights[node]
+            if node == self.current:
+                self.current = ""
 
     def snapshot(self) -> dict[str, Any]:
         """value: 0 to 1; nodes_done, nodes_total; of the node that runs: current_node, its class, step, steps."""
-        total = sum(self._weights.values())
-        value, most = self.part
-        weight = self._weights.get(self.current, 0) if self.current and most > 0 else 0
-        done = sum(self._weights[each] for each in self.done) + weight * min(1.0, max(0.0, value / (most or 1.0)))
+        (value, most), total = self.part, self._total
+        part = min(1.0, max(0.0, value / most)) if self.current and most > 0 else 0.0
+        done = self._finished + part * self._weights.get(self.current, 0)
         shown: dict[str, Any] = {
             "value": round(min(1.0, done / total), 4) if total else float(self.state == "succeeded"),
             "nodes_done": len(self.done), "nodes_total": len(self._weights), "current_node": None,
