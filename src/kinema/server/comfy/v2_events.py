@@ -73,9 +73,7 @@ class V2Events:
         if event.kind == "state":
             return self._state(number, data["state"], is_newest)
         if event.kind in ("node", "node_progress"):
-            before = self.told
-            found = [each for each in [self._progress(number)] if each.data != before]
-            return found + (self._outputs(number) if names_in(data.get("output")) else [])
+            return self._changed(number) + (self._outputs(number) if names_in(data.get("output")) else [])
         if event.kind == "preview" and "node" in data:
             return self._preview(number, data)
         if event.kind == "note":
@@ -87,8 +85,7 @@ class V2Events:
             status = self._status(number, state, False)
             return [status, self._progress(number)] if state == "running" else [status]
         self.record = self.prompts.find(self.record.id) or self.record
-        found = [self._progress(number)] if state == "succeeded" else []
-        return [*found, *self._outputs(number), self._status(number, state, is_newest)]
+        return [*self._changed(number), *self._outputs(number), self._status(number, state, is_newest)]
 
     def _outputs(self, number: int) -> list[ServerEvent]:
         """The outputs that the client does not have."""
@@ -108,6 +105,11 @@ class V2Events:
             return []
         shown = {"node_id": str(data["node"]), "content_type": data["media_type"], "data_base64": content}
         return [ServerEvent(number, "preview", shown)]
+
+    def _changed(self, number: int) -> list[ServerEvent]:
+        """The progress, if it is not that which the client has."""
+        before = self.told
+        return [each for each in [self._progress(number)] if each.data != before]
 
     def _progress(self, number: int) -> ServerEvent:
         self.told = self.count.snapshot()
