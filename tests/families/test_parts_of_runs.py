@@ -13,6 +13,7 @@ from PIL import Image
 
 import kinema
 from kinema.core.errors import RequestError
+from kinema.core.plan import Span
 from kinema.core.request import Request
 from kinema.engine.segment import Segment
 from kinema.families.wan.model import clean
@@ -260,6 +261,42 @@ def test_skip_layer_guidance_is_its_formula(mini, reference):
     assert 0 < len(ran) < STEPS
     with pytest.raises(RequestError, match="no list of blocks"):
         planned(mini, skip_layers="all")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fuse", "windows"),
+    [
+        ("standard_static", "pyramid", {(0, 3): (1, 2, 1), (1, 4): (1, 2, 1), (2, 5): (1, 2, 1)}),
+        ("standard_static", "overlap-linear",
+         {(0, 3): (1, 1, 1e-37), (1, 4): (1e-37, 1, 1e-37), (2, 5): (1e-37, 1, 1)}),
+        ("batched", "flat", {(0, 3): (1, 1, 1), (3, 5): (1, 1)}),
+    ],
+)  # fmt: skip
+def test_context_windows_are_weighted_means(mini, reference, schedule, fuse, windows):
+    """17 frames are five latent ones; windows of 9 are of three, and an overlap of 5 is of two. Each is a clip of its
+    own for the network, with its part of the conditions."""
+    pixels = torch.zeros(1, 3, 17, 64, 64)
+    gray = reference.normal(reference.encoded(pixels))
+    control, short = torch.cat([gray, gray, torch.ones(1, 64, *gray.shape[2:])], 1), reference.control
+
+    def model(x, sigma):
+        total, weight = torch.zeros_like(x), torch.zeros(1, 1, 5, 1, 1)
+        for (start, stop), own in windows.items():
+            reference.control = control[:, :, start:stop]
+            share = torch.tensor(own, dtype=torch.float32).view(1, 1, -1, 1, 1)
+            total[:, :, start:stop] += share * reference.denoised(x[:, :, start:stop], sigma)
+            weight[:, :, start:stop] += share
+        return total / weight
+
+    options = {"context_length": 9, "context_overlap": 5, "context_schedule": schedule, "context_fuse": fuse}
+    plan = planned(mini, **options).model_copy(update={"frames": 17, "spans": (Span(start=0, stop=17),)})
+    try:
+        expected = reference.raw(euler(model, drawn((1, 16, 5, 8, 8)), simple(STEPS)))
+    finally:
+        reference.control = short
+    near(mini.sample_latents(plan, Segment()), expected)
+    with pytest.raises(RequestError, match="cannot overlap by 9"):
+        planned(mini, context_length=9, context_overlap=9)
 
 
 def test_stable_video_diffusion_is_the_loop(tmp_path):

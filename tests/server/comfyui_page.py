@@ -48,12 +48,13 @@ class Page:
             "response", lambda answer: answer.status >= 400 and self.errors.append(f"{answer.status} {answer.url}")
         )
 
-    def open(self, template: str = "") -> None:
-        """Start the interface; with a template, choose it in the browser of templates, which the first start shows."""
-        self.page.goto(f"{self.url}/ui/")
-        if template:
+    def open(self, template: str, *, first: bool = False) -> None:
+        """Start the interface with a template. first: choose it in the browser of templates, which the first start of
+        an interface shows; else by the address."""
+        self.page.goto(f"{self.url}/ui/" if first else f"{self.url}/ui/?template={template}")
+        if first:
             self.page.get_by_test_id(f"template-workflow-{template}").click()
-            self.until(f"app.graph.serialize().id === {self.template_id(template)!r}")
+        self.until(f"window.app?.graph?.serialize().id === {self.template_id(template)!r}")
 
     def template_id(self, name: str) -> str:
         found: str = self.page.evaluate(f"fetch('templates/{name}.json').then((it) => it.json()).then((it) => it.id)")

@@ -48,7 +48,9 @@ def test_text_to_video(goldens):
     assert found.prompt.startswith("a fox moving quickly") and found.negative_prompt.endswith("\u5012\u7740\u8d70")
     assert (found.model, found.seed, found.steps, found.guidance) == (MINI, 82628696717253, 30, 6.0)
     assert found.profile == "exact"
-    assert found.options == {"shift": 8.0, "noise": "torch", "sampler": "uni_pc", "schedule": "simple"}
+    assert found.options == {
+        "shift": 8.0, "noise": "torch", "sampler": "uni_pc", "schedule": "simple", "prompt_weights": "comfyui",
+    }  # fmt: skip
     assert (found.width, found.frames) == (64, 17) and "has the size and length of" in planned.notes[0]
     prompt = json.loads(json.dumps(goldens["text_to_video_wan"]))
     del prompt["48"]
@@ -75,7 +77,7 @@ def test_stable_video_diffusion_has_two_frame_rates(goldens, pictures):
     (result,) = planned.results
     assert (found.fps, planned.nodes[result].given["fps"]) == (6.0, 10.0)
     assert found.options == {
-        "sampler": "euler", "schedule": "karras", "motion": 127, "augmentation": 0.0,
+        "sampler": "euler", "schedule": "karras", "noise": "torch", "motion": 127, "augmentation": 0.0,
         "first_guidance": 1.0,
     }  # fmt: skip
     assert found.conditions[0].at == "first" and found.guidance == 2.5

@@ -151,6 +151,10 @@ class Staged(Family, Protocol):
         """The frames of so many latent frames."""
         ...
 
+    def part(self, cond: Cond, places: slice, /) -> Cond:
+        """The conditions of some of the latent frames, for context windows."""
+        ...
+
     def encode_pixels(self, x_BCFHW: torch.Tensor, /) -> torch.Tensor:
         """Pixels in [-1, 1], (1, 3, F, H, W), as the family's latents, float32."""
         ...

@@ -123,6 +123,9 @@ class SvdFamily:
     def latent_scale(self) -> LatentScale:
         return LatentScale(0.0, 1 / self.parts.vae.config.scaling_factor)
 
+    def part(self, cond: SvdCond, places: slice) -> SvdCond:
+        return cond  # the same for all frames
+
     def num_frames(self, latent_frames: int) -> int:
         return latent_frames
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.conditions import SEEN
 from ...core.request import Profile
 from .options import WanOptions
 
@@ -21,13 +22,14 @@ NEGATIVE_PROMPT = (
 
 ACCEPTS = {
     "t2v": ("source", "style"),
-    "i2v": ("image:first", "style"),
-    "flf2v": ("image:first", "image:last", "style"),
-    "inp": ("image:first", "image:last", "style"),
-    "ati": ("image:first", "trajectory", "style"),
+    "i2v": ("image:first", SEEN, "style"),
+    "flf2v": ("image:first", "image:last", SEEN, "style"),
+    "inp": ("image:first", "image:last", SEEN, "style"),
+    "ati": ("image:first", SEEN, "trajectory", "style"),
     "t2v-a14b": ("source", "style"), "t2v-a14b-high": ("source", "style"), "t2v-a14b-low": ("source", "style"),
     "i2v-a14b": ("image:first", "image:last", "style"),
     "i2v-a14b-high": ("image:first", "image:last", "style"), "i2v-a14b-low": ("image:first", "image:last", "style"),
+    "inp-a14b-high": ("image:first", "image:last", "style"), "inp-a14b-low": ("image:first", "image:last", "style"),
     "vace": (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
         "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue",
@@ -41,7 +43,7 @@ _FIRST = ("image:first",)
 NEEDS: dict[str, tuple[str, ...]] = {
     "t2v": (), "i2v": _FIRST, "flf2v": ("image:first", "image:last"), "inp": (), "ati": _FIRST, "vace": (),
     "t2v-a14b": (), "t2v-a14b-high": (), "t2v-a14b-low": (),
-    "i2v-a14b": _FIRST, "i2v-a14b-high": _FIRST, "i2v-a14b-low": _FIRST,
+    "i2v-a14b": _FIRST, "i2v-a14b-high": _FIRST, "i2v-a14b-low": _FIRST, "inp-a14b-high": (), "inp-a14b-low": (),
 }  # fmt: skip
 PAIRS = {"t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5}}
 """Kinds of two experts, with the published values of their options."""
@@ -66,12 +68,15 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     own |= PAIRS.get(variant, {})
     if variant == "ati":
         own |= {"track_temperature": 220.0, "track_points": 2}
-    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
     guidance: dict[str, JsonValue] = {
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
         "skip_rescale": 0.0,
     }  # fmt: skip
-    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance)
+    context: dict[str, JsonValue] = {
+        "context_length": 0, "context_overlap": 30, "context_schedule": "standard_static", "context_fuse": "pyramid"
+    }  # fmt: skip
+    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance, **context)
 
 
 def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
@@ -235,5 +240,14 @@ CARDS: tuple[Card, ...] = (
             ("t2v", "text", _T2V_A14B, 12.0, (4.0, 3.0)), ("i2v", "image", _I2V_A14B, 5.0, (3.5, 3.5)),
         )
         for expert, guidance in zip(("high", "low"), scales)
+    ),
+    *(
+        _card(
+            f"wan2.2-fun-inp-a14b-{expert}", f"inp-a14b-{expert}",
+            f"Wan 2.2 Fun-InP, from pictures to video, 14B, the expert for {expert} noise", None,
+            _sizes(*SIZE_480P, *SIZE_720P), _I2V_A14B, steps=20, guidance=4.0, shift=8.0, notes=ALONE,
+            files=(f"wan2.2_fun_inp*_{expert}_noise_14B*.safetensors",),
+        )
+        for expert in ("high", "low")
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ...core.errors import ModelError
 from ...core.family import Predict, Window
 from ...core.plan import Plan, Span, encoded
 from ...core.prompt import cut_notes
-from ...diffusion import flow, scheduling
+from ...diffusion import flow, scheduling, weighted_text
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
@@ -96,7 +96,7 @@ class WanFamily:
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
         self.patch = parts.transformer.config.patch_size[1]
-        self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+        self.prompts: OrderedDict[tuple[str, int, bool], torch.Tensor] = OrderedDict()
         if device.type == "cpu":
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
@@ -122,7 +122,8 @@ class WanFamily:
         self._use_styles(prepared.styles, student)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
-        states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
+        weigh = options.prompt_weights != "off"
+        states = {branch: self.text_states(each, options.text_length, weigh) for branch, each in prompts.items()}
         image = concat = control = None
         scale: tuple[float, ...] = ()
         network = self.parts.transformer
@@ -153,17 +154,25 @@ class WanFamily:
             plan.low_precision, options.skip.layers,
         )  # fmt: skip
 
-    def text_states(self, prompt: str, length: int) -> torch.Tensor:
-        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts."""
-        key = (clean(prompt), length)
+    def text_states(self, prompt: str, length: int, weigh: bool = False) -> torch.Tensor:
+        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts. weigh:
+        parentheses weigh words."""
+        key = (prompt if weigh else clean(prompt), length, weigh)
         if key not in self.prompts:
-            tokens = self.parts.tokenizer(
-                [key[0]], max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
-            )
+            weights: list[float] = []
+            if weigh:
+                ids, weights = weighted_text.tokens(prompt, self.parts.tokenizer, length)
+            else:
+                ids = self.parts.tokenizer([key[0]], max_length=length, truncation=True, add_special_tokens=True)[
+                    "input_ids"
+                ][0]
+            ids_BL = torch.tensor([ids], device=self.device)
             with self.residency.using(self.parts.text_encoder) as encoder:
-                found = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device))
-            states_BLD = found.last_hidden_state.to(self.device, self.dtype)
-            self.prompts[key] = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+                states_BLD = encoder(ids_BL, torch.ones_like(ids_BL)).last_hidden_state.to(self.device, self.dtype)
+            states_BLD = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+            if any(weight != 1.0 for weight in weights):
+                states_BLD = weighted_text.apply(states_BLD, self.text_states("", length), weights)
+            self.prompts[key] = states_BLD
             while len(self.prompts) > PROMPTS_KEPT:
                 self.prompts.popitem(last=False)
         self.prompts.move_to_end(key)
@@ -215,6 +224,12 @@ class WanFamily:
 
     def latent_scale(self) -> LatentScale:
         return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def part(self, cond: WanCond, places: slice) -> WanCond:
+        concat, control = (
+            each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
+        )
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control)
 
     def num_frames(self, latent_frames: int) -> int:
         return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1

@@ -44,6 +44,7 @@ class WanOptions(Sampling):
         "keep",
         description="read: replace words outside the model's small vocabulary by known words; keep: leave them",
     )
+    context_overlap: Annotated[int, Field(ge=0)] = Field(30, description="frames shared by neighbouring windows")
     cfg_zero: Literal["off", "on", "comfyui"] = Field(
         "off",
         description="CFG-Zero*: scale the negative branch of guidance to the prompt's. on: as published; "

@@ -24,11 +24,13 @@ DOT_RGB = (255, 255, 255)
 class WanPrepared(Prepared):
     """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
     references: pictures on white, each (1, 3, H, W). last_BCHW: the picture for the last frame.
+    seen: pictures for the image encoder in place of the first and the last, each (1, 3, H, W) of any size.
     paths: one (F, 2) array per trajectory, in fractions of the frame."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
     last_BCHW: torch.Tensor | None = None
+    seen: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
     paths: tuple[np.ndarray, ...] = ()
 
 
@@ -41,6 +43,7 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
     styles: list[tuple[str, float]] = []
     paths: list[np.ndarray] = []
     first = last = None
+    seen: dict[str, torch.Tensor] = {}
     conditions = sorted(plan.conditions, key=lambda c: ORDER.index(c.kind))
     if window is not None:
         if window.control_FHWC is not None:
@@ -73,12 +76,15 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
             index = frame_number(condition.at, plan.frames)
             canvas.keep_frame(index, still)
             first, last = (still if index == 0 else first), (still if condition.at == "last" else last)
+            if condition.seen is not None:
+                seen[str(condition.at)] = image.to_unit(inputs.picture(condition.seen))[None]
         elif condition.kind == "reference":
             references += [image.letterbox(inputs.picture(each), *size) for each in condition.images]
         elif condition.kind == "style":
             styles.append((condition.adapter, condition.weight))
     source, masked = canvas.finished()
-    return WanPrepared(source, first, tuple(styles), masked, tuple(references), last, tuple(paths))
+    others = (seen.get("first"), seen.get("last"))
+    return WanPrepared(source, first, tuple(styles), masked, tuple(references), last, others, tuple(paths))
 
 
 ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "style")

@@ -101,14 +101,14 @@ def unsupported(signs: Signs) -> str | None:
 
 def kind_of(signs: Signs) -> str:
     """The kind of a supported model, a key of cards.ACCEPTS: t2v, i2v, flf2v, inp, ati or vace; of Wan 2.2, t2v-a14b or
-    i2v-a14b, with -high or -low for one expert alone."""
+    i2v-a14b, with -high or -low for one expert alone, inp-a14b only so."""
     if signs.kind == "vace":
         return "vace"
     words = _words(signs.name)
     if signs.in_channels != 36:
         return _expert("t2v-a14b", signs) if signs.experts or second_generation(signs.name) else "t2v"
     if not signs.images:
-        return _expert("i2v-a14b", signs)
+        return _expert("inp-a14b" if "fun" in words and not signs.experts else "i2v-a14b", signs)
     if signs.image_places:
         return "flf2v"
     if "ati" in words or words.issuperset(("trajectory", "wan")):
@@ -148,7 +148,7 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 
 
 def _by_shape(signs: Signs) -> str | None:
-    channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    channels, out = signs.in_channels, signs.out_channels
     if out == 48:
         wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
         return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
@@ -167,8 +167,6 @@ def _by_shape(signs: Signs) -> str | None:
     if signs.kind == "vace":
         experts = signs.experts or second_generation(signs.name)
         return "VACE-Fun A14B (Wan 2.2)" if experts else None
-    if channels == 36 and not signs.images and "fun" in words:
-        return "Fun-InP A14B (Wan 2.2)"
     return None
 
 

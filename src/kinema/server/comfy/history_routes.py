@@ -18,7 +18,7 @@ from .prompts import ENDED_STATUSES, KIND, PromptRecord, Prompts, prompt_id
 from .queue_routes import MAX_BODY_BYTES, PAGE_BYTES, READ_BODIES, jobs_of
 from .shown_jobs import history_of
 
-DEFAULT_ITEMS, MOST_ITEMS = 200, 10_000
+DEFAULT_ITEMS, MOST_ITEMS, MOST_OFFSET = 200, 10_000, 10**9
 
 
 class HistoryRoutes:
@@ -39,7 +39,7 @@ class HistoryRoutes:
         without it the newest ones. An answer ends after 8 MiB."""
         query = request.query_params
         most, offset = _number(query.get("max_items"), DEFAULT_ITEMS), _number(query.get("offset"), -1)
-        if most is None or offset is None or most < 0 or offset < -1:
+        if most is None or offset is None or most < 0 or not -1 <= offset <= MOST_OFFSET:
             return JSONResponse({"error": "max_items and offset are whole numbers from 0."}, 400)
         return JSONResponse(await run_in_threadpool(self._history, min(most, MOST_ITEMS), offset))
 

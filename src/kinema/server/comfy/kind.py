@@ -26,8 +26,6 @@ from ...workflow.formats.api import is_api
 from .prompts import KIND
 
 FIELDS = {"prompt": dict, "outputs": list, "files": dict, "models": dict, "client_id": str, "extra": dict}
-Runner = Callable[..., Any]
-"""run_workflow of workflow/run/execute.py, or its stand-in."""
 
 
 def media(body: Any) -> set[str]:
@@ -54,8 +52,8 @@ def check(body: Any, _store: Any = None) -> None:
         raise RequestError("workflow is not legal.", field="workflow", legal='"sha256:<hex>" or null')
 
 
-def workflow_kind(runner: Runner | None = None) -> JobKind:
-    """The kind. runner: default: `run_workflow`."""
+def workflow_kind(runner: Callable[..., Any] | None = None) -> JobKind:
+    """The kind. runner: a stand-in for `run_workflow`."""
 
     def run(context: Any, body: Any) -> dict[str, Any]:
         from .run import run_prompt

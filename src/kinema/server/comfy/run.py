@@ -11,6 +11,7 @@ import contextlib
 import io
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from ...core.by_hash import hashes_found_by
 from ...core.errors import Cancelled, KinemaError, MediaError, RequestError
 from ...core.events import Preview
 from ...core.media_types import BY_SUFFIX
-from ...core.outside import for_terminal
+from ...core.outside import for_terminal, read_json
 from ...core.overall import ProgressState
 from ...jobs.attempts import is_broken
 from ...jobs.context import PREVIEW_PX, Context, GivenUp, Returned
@@ -27,7 +28,6 @@ from ...jobs.pool import is_out_of_memory
 from ...workflow.findings import examine
 from ...workflow.formats.api import parse_api
 from ...workflow.run.values import NodeEvent, Written
-from .kind import Runner
 from .outputs import JobOutputs, ResultName, ResultNames, shown_output
 from .validation import SOURCE
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 PROGRESS_S = 0.1
 """Progress of a node is stored at most so often, and at its end."""
 MAX_TRACEBACK_LINES = 30
+Runner = Callable[..., Any]
+"""run_workflow of workflow/run/execute.py, or its stand-in."""
 
 
 def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = None) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
         try:
             written = run(
                 work, models=body["models"], inputs=JobInputs(context, body["files"]), outputs=outputs, cache=cache,
-                engines=context.engines, report=report,
+                engines=context.engines, report=report, carry=_carried(context, body),
             )  # fmt: skip
         except (Cancelled, Returned):
             raise
@@ -61,6 +63,14 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
         for each in written:
             report.store(each)
     return report.result()
+
+
+def _carried(context: Context, body: dict[str, Any]) -> dict[str, Any]:
+    """The graph that files of results carry: the prompt, and the page that it was submitted from."""
+    page = body.get("workflow")
+    if page is None:
+        return {"prompt": body["prompt"]}
+    return {"prompt": body["prompt"], "workflow": read_json(context.media.path(page), dict)}
 
 
 def _real(stack: contextlib.ExitStack) -> tuple[Runner, Any]:

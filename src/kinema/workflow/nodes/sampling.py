@@ -19,7 +19,6 @@ _STEPS, _CFG = integer("steps", 20, 1, 10_000), number("cfg", 8.0, 0, 100)
 _SAMPLER, _SCHEDULE = choice("sampler_name", *SAMPLERS), choice("scheduler", *SCHEDULES)
 _DENOISE = number("denoise", 1.0, 0, 1)
 _SAMPLED = sockets("model MODEL, positive CONDITIONING, negative CONDITIONING, latent_image LATENT")
-_WINDOWS = "context windows chosen by a node"
 
 SAMPLING = (
     Declaration(
@@ -89,7 +88,7 @@ SAMPLING = (
          choice("context_schedule", "standard_static", "standard_uniform", "looped_uniform", "batched"),
          integer("context_stride", 1, 1), boolean("closed_loop", False),
          choice("fuse_method", "pyramid", "relative", "flat", "overlap-linear")),
-        ("MODEL",), "windows in time", missing=_WINDOWS,
+        ("MODEL",), "windows in time",
     ),
     Declaration(
         "EmptyHunyuanLatentVideo",

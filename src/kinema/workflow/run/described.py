@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -23,6 +22,8 @@ from .descriptions import (
 
 Given = Mapping[str, Any]
 """The inputs of a node by name, evaluated."""
+SCHEDULES = ("standard_static", "batched")
+"""Of context windows."""
 NONE = "none"
 """In place of a model: a LoRA file that is left out."""
 
@@ -42,8 +43,6 @@ class Describing(Protocol):
     def link(self, node: str, name: str) -> tuple[str, int]:
         """What an input is linked to."""
         ...
-
-    def note(self, text: str) -> None: ...
 
 
 Describe = Callable[[Describing, str, Given], tuple[Any, ...]]
@@ -89,6 +88,22 @@ def cfg_zero(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     return (given["model"].with_options(cfg_zero="comfyui"),)
 
 
+def context_windows(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
+    """WanContextWindowsManual, in frames."""
+    if given["context_schedule"] not in SCHEDULES or given["context_stride"] != 1 or given["closed_loop"]:
+        raise RequestError(
+            f"context_schedule = {given['context_schedule']}, context_stride = {given['context_stride']}, "
+            f"closed_loop = {given['closed_loop']}.", field="workflow",
+            legal=f"{' or '.join(SCHEDULES)}, a stride of 1, no closed loop",
+        )  # fmt: skip
+    return (
+        given["model"].with_options(
+            context_length=int(given["context_length"]), context_overlap=int(given["context_overlap"]),
+            context_schedule=str(given["context_schedule"]), context_fuse=str(given["fuse_method"]),
+        ),
+    )  # fmt: skip
+
+
 def skipped_layers(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     """SkipLayerGuidanceDiT. The blocks of video transformers are its double ones."""
     return (
@@ -104,15 +119,8 @@ def unchanged(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     return (given["model"],)
 
 
-_WEIGHS = re.compile(r"(?<!\\)\(")
-
-
-def words(graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
-    """A text without the signs by which ComfyUI marks parentheses that do not weigh."""
-    text = str(given["text"])
-    if _WEIGHS.search(text):
-        graph.note("Parentheses weigh words in ComfyUI; here they are part of the text.")
-    return (Conditioning(text.replace("\\(", "(").replace("\\)", ")")),)
+def words(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
+    return (Conditioning(str(given["text"])),)
 
 
 def seen(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
@@ -171,7 +179,7 @@ DESCRIBED: dict[str, Describe] = {
     "CLIPVisionLoader": part("CLIP_VISION", "clip_name"), "LoraLoader": lora, "LoraLoaderModelOnly": lora,
     "ModelSamplingSD3": shifted, "VideoLinearCFGGuidance": linear_guidance,
     "CFGZeroStar": cfg_zero, "SkipLayerGuidanceDiT": skipped_layers, "UNetTemporalAttentionMultiply": unchanged,
-    "CLIPTextEncode": words, "CLIPVisionEncode": seen,
+    "WanContextWindowsManual": context_windows, "CLIPTextEncode": words, "CLIPVisionEncode": seen,
     "EmptyHunyuanLatentVideo": empty_video, "TrimVideoLatent": trimmed, "VAEEncode": encoded, "RandomNoise": noise,
     "DisableNoise": no_noise, "KSamplerSelect": sampler_name, "BasicScheduler": levels, "CFGGuider": guider,
     "BasicGuider": basic_guider,

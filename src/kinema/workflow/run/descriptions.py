@@ -51,6 +51,7 @@ class MediaUse:
 
     link: where they come from. is_clip: as many frames as the clip has, from the front; else the first one. pad: the
     value of the frames after its end; None: it stays shorter. empty: only its length and size count, all is `pad`.
+    seen: the picture as an image encoder reads it, see `vision.py`: "center" or "none" is its crop.
     """
 
     stream: Pictures | Masks
@@ -60,6 +61,7 @@ class MediaUse:
     empty: bool = False
     method: str = "bilinear"
     crop: str = "center"
+    seen: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,16 @@ def _latent(given: Given, references: int = 0) -> LatentClip:
     )  # fmt: skip
 
 
-def _still(graph: Describing, node: str, given: Given, name: str, at: str) -> dict[str, Any]:
-    """One picture as a frame of the clip."""
+def _still(
+    graph: Describing, node: str, given: Given, name: str, at: str, vision: str = "clip_vision_output"
+) -> dict[str, Any]:  # fmt: skip
+    """One picture as a frame of the clip. vision: the input of what the image encoder reads."""
     if given[name].count > 1:
         raise RequestError(f"its input {name} has {given[name].count} pictures.", field="workflow", legal="1 picture")
-    return {"kind": "image", "at": at, "image": MediaUse(given[name], graph.link(node, name))}
+    found = {"kind": "image", "at": at, "image": MediaUse(given[name], graph.link(node, name))}
+    if (use := given.get(vision)) is not None:
+        found["seen"] = MediaUse(use.stream, use.link, seen=use.crop)
+    return found
 
 
 def image_to_video(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
@@ -46,9 +51,12 @@ def image_to_video(graph: Describing, node: str, given: Given) -> tuple[Any, ...
 
 
 def first_and_last(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
-    """WanFirstLastFrameToVideo, WanFunInpaintToVideo."""
-    places = (("start_image", "first"), ("end_image", "last"))
-    conditions = [_still(graph, node, given, name, at) for name, at in places if name in given]
+    """WanFirstLastFrameToVideo, WanFunInpaintToVideo, whose only vision is that of the first picture."""
+    start, end = "clip_vision_start_image", "clip_vision_end_image"
+    if "clip_vision_output" in given:
+        start = "clip_vision_output"
+    places = (("start_image", "first", start), ("end_image", "last", end))
+    conditions = [_still(graph, node, given, name, at, seen) for name, at, seen in places if name in given]
     return _joined(given, Joined(node, tuple(conditions)), _latent(given))
 
 

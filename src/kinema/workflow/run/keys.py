@@ -37,7 +37,7 @@ class Keys:
 
     def media(self, media: MediaUse, canvas: Canvas) -> str:
         """The key of pictures written for a condition."""
-        facts = (num_frames(media, canvas), media.pad, media.empty, media.method, media.crop)
+        facts = (num_frames(media, canvas), media.pad, media.empty, media.method, media.crop, media.seen)
         link = media.link if not media.empty else None
         return key_of("media", self.link(link) if link else "", canvas.width, canvas.height, *facts)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .descriptions import MediaUse
 from .values import Masks, Pictures
+from .vision import SIDE_PX, as_seen
 
 SUFFIX = ".npy"
 
@@ -30,6 +31,8 @@ def num_frames(media: MediaUse, canvas: Canvas) -> int:
 
 
 def shape_of(media: MediaUse, canvas: Canvas) -> tuple[int, ...]:
+    if media.seen:
+        return (1, SIDE_PX, SIDE_PX, 3)
     channels = (3,) if isinstance(media.stream, Pictures) else ()
     return (num_frames(media, canvas), canvas.height, canvas.width, *channels)
 
@@ -38,7 +41,9 @@ def write_media(media: MediaUse, canvas: Canvas, path: Path) -> None:
     """Write the frames, resized, a block at a time. Raises what their nodes raise."""
     array_FHWC = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape_of(media, canvas))
     count, at = min(media.stream.count, len(array_FHWC)), 0
-    if not media.empty:
+    if media.seen and isinstance(media.stream, Pictures):
+        array_FHWC[0], at = as_seen(media.stream, media.seen), 1
+    elif not media.empty:
         for block in fitted(media, canvas).blocks(0, count):
             array_FHWC[at : at + len(block)] = block[..., :3] if block.ndim == 4 else block
             at += len(block)

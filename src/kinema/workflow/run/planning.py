@@ -298,9 +298,6 @@ class _Asked:
     def link(self, _node: str, name: str) -> Link:
         return self.node.links[name]
 
-    def note(self, text: str) -> None:
-        self.planner.found.notes.append(text)
-
 
 def _plain(value: Any) -> Any:
     """A list in a prompt is wrapped, so that it is not taken for a link."""

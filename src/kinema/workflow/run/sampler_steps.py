@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...core.card import Card
+from ...core.conditions import SEEN
 from ...core.errors import RequestError
 from ...core.options import sampling_names
 from ...core.plan import Plan
@@ -105,9 +107,8 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
         return str(path)
 
     conditions = [_of_kind(condition, card) for guide in guides for condition in guide.conditions]
-    if use.replaced and "camera" not in card.accepts and any(each["kind"] == "camera" for each in conditions):
-        notes.append(f"{card.id} follows no camera: the camera move is left out.")
-        conditions = [each for each in conditions if each["kind"] != "camera"]
+    if use.replaced:
+        conditions = _possible(conditions, given.latent, card, notes)
     fields["conditions"] = [*styles, *with_files(conditions, path_of)]
     request = Request.from_dict(fields)
     plan = make_plan(request)
@@ -121,11 +122,26 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
 
 
 def _of_kind(condition: Mapping[str, Any], card: Card) -> Mapping[str, Any]:
-    """A control clip of any kind as one of a kind that the model accepts."""
+    """A control clip of any kind as one of a kind that the model accepts; pictures for an image encoder only where it
+    has one that takes them."""
+    if "seen" in condition and SEEN not in card.accepts:
+        return {name: value for name, value in condition.items() if name != "seen"}
     if condition.get("control") != ANY:
         return condition
     kinds = [each.partition(":")[2] for each in card.accepts if each.startswith("control:")]
     return {**condition, "control": kinds[0] if kinds else "edge"}
+
+
+def _possible(
+    conditions: Sequence[Mapping[str, Any]], latent: LatentClip, card: Card, notes: list[str]
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """The conditions that a model which the user names in place of the graph's can take: without a camera move, if it
+    follows none, and without a reference, if it needs a place for it that the graph's latents do not have."""
+    has_place = latent.references or "vace_split" not in card.options
+    left_out = {"camera": "camera" not in card.accepts, "reference": not has_place}
+    kinds = [each["kind"] for each in conditions]
+    notes += [f"{card.id}: the {kind} is left out." for kind in kinds if left_out.get(kind)]
+    return [each for each in conditions if not left_out.get(each["kind"])]
 
 
 def with_files(value: Any, path_of: Callable[[MediaUse], str]) -> Any:
@@ -186,14 +202,15 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
         "seed": given.seed % LARGEST_SEED, "steps": given.steps, "guidance": guider.guidance, "profile": "exact",
         "model": guider.model.model,
     }  # fmt: skip
+    weighs = "prompt_weights" in card.options
     for name, side in (("prompt", guider.positive), ("negative_prompt", guider.negative)):
         if side is not None and side.text is not None:
-            fields[name] = side.text
+            fields[name] = side.text if weighs else _without_signs(side.text, notes)
     for name in guider.model.options:
         if name not in card.options:
             raise RequestError(f"{card.id} has no option {name}, which a node before the sampler sets.",
                                field="workflow", value=name, legal=", ".join(card.options))  # fmt: skip
-    options: dict[str, Any] = {"shift": SHIFT, "noise": "torch", **guider.model.options}
+    options: dict[str, Any] = {"shift": SHIFT, "noise": "torch", "prompt_weights": "comfyui", **guider.model.options}
     if "first_guidance" in card.options:
         options.setdefault("first_guidance", guider.guidance)
     options |= {"sampler": given.sampler, "schedule": given.schedule}
@@ -201,6 +218,16 @@ def _fields(given: Sampled, card: Card, notes: list[str]) -> dict[str, Any]:
         options |= guide.options
     fields["options"] = {name: value for name, value in options.items() if name in card.options}
     return fields | _size(given.latent, guider.model, card, notes)
+
+
+_WEIGHS = re.compile(r"(?<!\\)\(")
+
+
+def _without_signs(text: str, notes: list[str]) -> str:
+    """A text without the signs by which ComfyUI marks parentheses that do not weigh."""
+    if _WEIGHS.search(text):
+        notes.append("Parentheses weigh words in ComfyUI; here they are part of the text.")
+    return text.replace("\\(", "(").replace("\\)", ")")
 
 
 def _size(latent: LatentClip, use: ModelUse, card: Card, notes: list[str]) -> dict[str, Any]:

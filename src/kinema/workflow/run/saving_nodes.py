@@ -6,6 +6,7 @@ which is written into the file so that the file opens it again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping
@@ -115,13 +116,24 @@ def _clip(
 ) -> Written:  # fmt: skip
     pictures = pictures if suffix == ".webp" else with_channels(pictures, 3)
     name = filled(prefix, pictures.width, pictures.height)
-    path = outputs.reserve(name, suffix, "output")
 
     def count(event: Any) -> None:
         on_event(Progress("write", event.done, pictures.count))
 
-    write(_chunks(pictures, rate, sound), path, encoding=encoding, tags=carried_texts(carry), on_frame=count)
+    with _reserved(outputs, name, suffix, "output") as path:
+        write(_chunks(pictures, rate, sound), path, encoding=encoding, tags=carried_texts(carry), on_frame=count)
     return Written(node, path, "output", _facts(pictures) | {"fps": float(rate)})
+
+
+@contextlib.contextmanager
+def _reserved(outputs: Outputs, name: str, suffix: str, kind: Literal["output", "temp"]) -> Iterator[Path]:
+    """A name for a result; nothing remains of it if writing fails."""
+    path = outputs.reserve(name, suffix, kind)
+    try:
+        yield path
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _chunks(pictures: Pictures, rate: Fraction, sound: Sound | None) -> Iterator[Chunk]:
@@ -189,9 +201,9 @@ def _pictures(
     name = filled(prefix, pictures.width, pictures.height)
     for block_FHWC in pictures.blocks(0, pictures.count):
         for frame_HWC in to_uint8(block_FHWC):
-            path = outputs.reserve(name.replace("%batch_num%", str(len(written))), ".png", kind)
             is_kept = kind == "output"
-            write_png(frame_HWC, path, texts=texts, compression=4 if is_kept else 1, durable=is_kept)
+            with _reserved(outputs, name.replace("%batch_num%", str(len(written))), ".png", kind) as path:
+                write_png(frame_HWC, path, texts=texts, compression=4 if is_kept else 1, durable=is_kept)
             facts = _facts(pictures) | {"frames": 1}
             written.append(Written(node, path, kind, facts))
             on_event(Progress("write", len(written), pictures.count))
