@@ -83,7 +83,7 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     if variant in GRIDS:
         own["first_frame"] = "kept"
     if variant.startswith("fun-camera"):
-        own["camera_lens"] = [0.5, 0.5, 0.5, 0.5]
+        own |= {"camera_lens": [0.5, 0.5, 0.5, 0.5], "camera_speed": 1.0}
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
     return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
 
