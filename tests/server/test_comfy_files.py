@@ -76,6 +76,8 @@ def test_published_names_appear_when_their_model_is_here(monkeypatch):
     assert all(family_of_part(name) == "wan" for name in found["text_encoders"] + found["vae"] + found["clip_vision"])
     names = [name for names in PUBLISHED.values() for name in names]
     assert len(names) == len({name.lower() for name in names})
+    unread = [name for name in names if card_of(name) is None and family_of_part(name) is None]
+    assert unread == ["sam3.1_multiplex_fp16.safetensors"], "the tracker stands for it"
 
 
 def test_loaders_accept_a_model_and_a_style_by_its_own_name():
