@@ -211,6 +211,7 @@ class ProfileRule(Value):
 
 class Network(Value):
     """Sizes of the networks, for the estimate. Parameters in units; `width`, `layers` of the denoiser.
+    `experts`: denoisers of this size, of which each step uses one.
     `flop_per_cell`: for a UNet, whose levels differ, the cost of a forward per latent cell and frame."""
 
     parameters: int
@@ -225,6 +226,7 @@ class Network(Value):
     space_stride: int = 8
     patch: int = 2
     bytes_per_parameter: int = 2
+    experts: int = 1
     flop_per_cell: float | None = None
 
 
@@ -234,7 +236,8 @@ class Card(Value):
     `accepts`: features (see `conditions.feature`) that the model supports; `needs`: those it requires.
     `upscaler`: the model trained to upscale its clips. `upscale_by`: the default method of an upscale by a scale alone.
     `own_size`: `size` also holds on another image model. `domain`: the narrow domain that the model was trained on (a
-    key of conditions/domain.py); empty for general models.
+    key of conditions/domain.py); empty for general models. `stage`: a network for some of the steps, which is never
+    suggested: it makes clips only in a workflow, after or before another one.
     """
 
     id: str
@@ -251,6 +254,7 @@ class Card(Value):
     needs: tuple[str, ...] = ()
     size: SizeRule
     own_size: bool = False
+    stage: bool = False
     frames: FramesRule
     defaults: Defaults
     network: Network

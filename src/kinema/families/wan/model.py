@@ -6,7 +6,7 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,22 @@ from ...core.errors import ModelError
 from ...core.family import Predict, Window
 from ...core.plan import Plan, Span, encoded
 from ...core.prompt import cut_notes
-from ...diffusion import flow, scheduling
+from ...diffusion import flow, scheduling, weighted_text
 from ...diffusion.guidance import GuidanceStep, classifier_free
+from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
-from ...diffusion.samplers import FLOW, chosen
+from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
+from ...diffusion.samplers import chosen
 from ...diffusion.sigma_schedules import flow_levels
+from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, vace
+from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
+from .cards import GRIDS
 from .options import WanOptions
+from .parts import WanCond, WanParts
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this total number of tokens; above, one at a time (attention then fills the device,
@@ -38,58 +43,26 @@ and a batch would only double the memory)."""
 PROMPTS_KEPT = 32
 
 
-@dataclass(frozen=True)
-class WanCond:
-    """The conditions of a request: text states of each branch (1, L, D), channels concatenated to the noise, VACE's
-    context, latents of the source clip (reference images first), the transformer's adapters (styles and the file of a
-    student), and the latents' size."""
-
-    text: dict[str, torch.Tensor]
-    image_BLD: torch.Tensor | None
-    concat_BCTHW: torch.Tensor | None
-    control_BCTHW: torch.Tensor | None
-    control_scale: tuple[float, ...]
-    source_BCTHW: torch.Tensor | None
-    styles: tuple[tuple[str, float], ...]
-    student: Path | None
-    num_references: int
-    grid: tuple[int, int]
-    low_precision: bool
-
-
-@dataclass
-class WanParts:
-    """The networks of a checkpoint, as diffusers and transformers classes."""
-
-    tokenizer: Any
-    text_encoder: Any
-    transformer: Any
-    vae: Any
-    scheduler: Any
-    image_encoder: Any = None
-    image_processor: Any = None
-    tiny_decoder: Any = None
-    folder: Path | None = None
-    """The checkpoint's folder, if it is one; it may contain a few-step student."""
-    files: tuple[Path, ...] = ()
-    """The weight files of the other parts, if the checkpoint is a single file."""
-
-
 class WanFamily:
     """A loaded Wan model. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder]
+        denoisers = {"": parts.transformer}
+        if parts.transformer_2 is not None:
+            denoisers = {experts.HIGH: parts.transformer, experts.LOW: parts.transformer_2}
+        self.denoisers = denoisers
+        networks = [parts.text_encoder, *denoisers.values(), parts.vae, parts.image_encoder, parts.tiny_decoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
         self.patch = parts.transformer.config.patch_size[1]
-        self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+        self.prompts: OrderedDict[tuple[str, int, bool], torch.Tensor] = OrderedDict()
         if device.type == "cpu":
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
-        forward.prepare(parts.transformer)
+        for denoiser in denoisers.values():
+            forward.prepare(denoiser)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return self.parts.files
@@ -102,23 +75,35 @@ class WanFamily:
         return tuple(note for notes in cut for note in notes)
 
     def prepare(self, plan: Plan, window: Window | None = None) -> prepare.WanPrepared:
-        return prepare.prepare(plan, window)
+        return prepare.prepare(plan, window, cover=fun_layout.is_fun(self.card.variant))
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
         student = self._student(plan)
-        adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
+        self._use_styles(prepared.styles, student)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
-        states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
+        weigh = options.prompt_weights != "off"
+        states = {branch: self.text_states(each, options.text_length, weigh) for branch, each in prompts.items()}
         image = concat = control = None
         scale: tuple[float, ...] = ()
-        if self.card.variant == "i2v":
-            assert prepared.first_BCHW is not None
+        network = self.parts.transformer
+        if network.config.image_dim is not None:
             with self.residency.using(self.parts.image_encoder) as encoder:
-                image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
-            concat = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
+                image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
+        camera = reference = None
+        if fun_layout.is_fun(self.card.variant):
+            frames = decode.latent_frames(self.parts.vae, plan.frames)
+            concat, reference = fun.inputs(plan, prepared, self.encode_pixels, network, (frames, self.space))
+            concat, reference = self._placed(concat), None if reference is None else self._placed(reference)
+            with self.residency.using(network):
+                camera = fun_camera.tokens(plan, network, self._placed)
+            prepared = replace(prepared, references=())
+        elif network.config.in_channels > network.config.out_channels:
+            known = i2v.condition(plan, prepared, self.encode_pixels)
+            known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
+            concat = known.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
@@ -126,29 +111,46 @@ class WanFamily:
             scale, layers = options.conditioning_scale, len(self.parts.transformer.config.vace_layers)
             scale = scale * layers if len(scale) == 1 else scale
         source = None
-        if prepared.source_BCFHW is not None and options.strength < 1.0:
+        begins_with_clip = prepared.has_clip or self.card.variant != "ti2v"
+        if prepared.source_BCFHW is not None and options.strength < 1.0 and begins_with_clip:
             pictures = [picture[:, :, None] for picture in prepared.references]
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
+        known = levels = None
+        wide = self.card.variant in GRIDS and options.first_frame == "kept"
+        if wide and prepared.first_BCHW is not None:
+            known = self.encode_pixels(prepared.first_BCHW[:, :, None]).to(self.device)
+            levels = ti2v.levels(self.scheduler(plan))
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision,
+            plan.low_precision, known, levels, camera, reference, options.skip.layers,
         )  # fmt: skip
 
-    def text_states(self, prompt: str, length: int) -> torch.Tensor:
-        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts."""
-        key = (clean(prompt), length)
+    def _placed(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.device, self.dtype)
+
+    def text_states(self, prompt: str, length: int, weigh: bool = False) -> torch.Tensor:
+        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts. weigh:
+        parentheses weigh words."""
+        key = (prompt if weigh else clean(prompt), length, weigh)
         if key not in self.prompts:
-            tokens = self.parts.tokenizer(
-                [key[0]], max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
-            )
+            weights: list[float] = []
+            if weigh:
+                ids, weights = weighted_text.tokens(prompt, self.parts.tokenizer, length)
+            else:
+                ids = self.parts.tokenizer([key[0]], max_length=length, truncation=True, add_special_tokens=True)[
+                    "input_ids"
+                ][0]
+            ids_BL = torch.tensor([ids], device=self.device)
             with self.residency.using(self.parts.text_encoder) as encoder:
-                found = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device))
-            states_BLD = found.last_hidden_state.to(self.device, self.dtype)
-            self.prompts[key] = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+                states_BLD = encoder(ids_BL, torch.ones_like(ids_BL)).last_hidden_state.to(self.device, self.dtype)
+            states_BLD = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+            if any(weight != 1.0 for weight in weights):
+                states_BLD = weighted_text.apply(states_BLD, self.text_states("", length), weights)
+            self.prompts[key] = states_BLD
             while len(self.prompts) > PROMPTS_KEPT:
                 self.prompts.popitem(last=False)
         self.prompts.move_to_end(key)
@@ -169,6 +171,10 @@ class WanFamily:
             self.gray = {other: old for other, old in self.gray.items() if other[:-1] == key[:-1]} | {key: latents}
         return latents
 
+    def _use_styles(self, styles: tuple[tuple[str, float], ...], student: Path | None) -> None:
+        for expert, denoiser in self.denoisers.items():
+            adapters.use(denoiser, experts.styles_of(styles, expert), student, names=ADAPTER_NAMES)
+
     def _student(self, plan: Plan) -> Path | None:
         """The file of the plan's few-step student. ModelError if this model has no such student."""
         if not plan.student:
@@ -188,9 +194,26 @@ class WanFamily:
     def scheduler(self, plan: Plan) -> Any:
         """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
         steps, or Euler for a student's sigmas."""
-        options, own = WanOptions.of(plan), self._own_scheduler(plan)
-        levels = flow_levels(options.shift)
-        return chosen(own, options, plan, FLOW, levels, levels.timestep)
+        return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
+
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        levels = flow_levels(WanOptions.of(plan).shift)
+        return SigmaModel(FLOW, levels, levels.timestep)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def part(self, cond: WanCond, places: slice) -> WanCond:
+        concat, control = (
+            each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
+        )
+        camera = cond.camera_BLD
+        if camera is not None and concat is not None and cond.concat_BCTHW is not None:
+            camera = camera.unflatten(1, (cond.concat_BCTHW.shape[2], -1))[:, places].flatten(1, 2)
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control, camera_BLD=camera)
+
+    def num_frames(self, latent_frames: int) -> int:
+        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
 
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
@@ -211,37 +234,53 @@ class WanFamily:
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
-        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        if self.parts.transformer_2 is not None:
+            return experts.guidance(plan, (float(t) for t in scheduler.timesteps))
+        found = classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        options = WanOptions.of(plan)
+        sigmas = [scheduling.noise_level(scheduler, step) for step in range(len(found))]
+        skip = options.skip.within(len(self.parts.transformer.blocks))
+        return corrected(found, sigmas, self.sigma_model(plan), plan.guidance, options.cfg_zero, skip)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
-        model = self.parts.transformer
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
-        adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
+        self._use_styles(cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
+        known = cond.known_BCTHW if span.start == 0 else None
+        num_known = 0 if known is None else known.shape[2]
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
                 bound[branches] = forward.bind(
-                    model,
-                    torch.cat([cond.text[branch] for branch in branches]),
+                    self.denoisers[experts.split(branches[0])[0]],
+                    torch.cat([cond.text[COND if each == SKIPPED else experts.split(each)[1]] for each in branches]),
                     shape,
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
                     control_scale=cond.control_scale,
+                    camera_BLD=cond.camera_BLD,
+                    reference_BCHW=cond.reference_BCHW,
                 )
             return bound[branches]
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            x = x_BCTHW.to(self.dtype)
+            x = x_BCTHW.to(self.dtype) if known is None else ti2v.with_known(x_BCTHW, known).to(self.dtype)
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
-            groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
+            plain = tuple(branch for branch in branches if branch != SKIPPED)
+            groups = [plain] if tokens * len(plain) <= BATCH_TOKENS else [(branch,) for branch in plain]
+            groups += [(SKIPPED,)] * (len(branches) - len(plain))
             outputs: dict[str, torch.Tensor] = {}
+            model = self.denoisers[experts.split(branches[0])[0]]
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)))
+                    left_out = cond.skipped if SKIPPED in group else ()
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known, left_out)
+                    if known is not None:
+                        sigma = (cond.levels or {}).get(float(t), float(t) / 1000)
+                        found = ti2v.towards(found, x_BCTHW.expand(len(group), -1, -1, -1, -1), known, sigma)
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 
@@ -250,14 +289,16 @@ class WanFamily:
     # -- after the loop --------------------------------------------------------------------------------------------
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        latents = self._without_references(latents_BCTHW, span)
+        frames = self.decode_pixels(self._without_references(latents_BCTHW, span), plan)
+        yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan) -> Iterator[torch.Tensor]:
         tiny = WanOptions.of(plan).decoder == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
-            slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
-            frames = (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
-            yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+            slices = decode.decode_tiny(decoder, latents_BCTHW) if tiny else decode.decode(decoder, latents_BCTHW)
+            yield from (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
 
     @torch.inference_mode()
     def preview(

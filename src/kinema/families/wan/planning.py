@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from ...core.errors import RequestError
 from ...core.plan import Plan
 from ...core.request import Request
 from ...core.resolve import resolve
-from . import vocabulary
+from . import fun_layout, vocabulary
 from .options import WanOptions
 
 
@@ -26,6 +27,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         found = _on_model_canvas(request, card, known)
     _check_layers(found, card)
+    found = _check_skipped(found, card)
+    _check_windows(found)
     if WanOptions.of(found).unknown_words == "read":
         found = vocabulary.read_prompt(found, card)
     return found
@@ -37,6 +40,7 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     filled = _fill_from_inputs(request, card)
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
+    _check_references(found, card)
     if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
@@ -106,6 +110,32 @@ def _check_layers(plan: Plan, card: Card) -> None:
         )
 
 
+def _check_skipped(plan: Plan, card: Card) -> Plan:
+    """Note blocks that the network does not have. RequestError if `skip_layers` is no list of numbers."""
+    options = WanOptions.of(plan)
+    layers = options.skip.layers
+    if not re.fullmatch(r"[\d,;\s\[\]]*", options.skip_layers) or (options.skip_layers.strip() and not layers):
+        raise RequestError(
+            f"skip_layers = {options.skip_layers!r} is no list of blocks.", field="options.skip_layers",
+            value=options.skip_layers, legal='numbers of blocks, as "7, 8, 9"',
+        )  # fmt: skip
+    beyond = sorted(layer for layer in layers if layer >= card.network.layers)
+    if not beyond:
+        return plan
+    note = f"skip_layers: {', '.join(map(str, beyond))} have no effect; the network has {card.network.layers} blocks."
+    return plan.model_copy(update={"notes": (*plan.notes, note)})
+
+
+def _check_windows(plan: Plan) -> None:
+    options = WanOptions.of(plan)
+    length, overlap = options.context_length, options.context_overlap
+    if length and options.context_schedule != "batched" and overlap >= length:
+        raise RequestError(
+            f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap", value=overlap,
+            legal=f"0 to {length - 1}", nearest=length // 3,
+        )  # fmt: skip
+
+
 def _check_frame_numbers(plan: Plan) -> None:
     for index, condition in enumerate(plan.conditions):
         at = getattr(condition, "at", None)
@@ -126,6 +156,16 @@ def _check_frame_numbers(plan: Plan) -> None:
             legal=f"1 to {plan.frames - 1}",
             nearest=min(5, plan.frames - 1),
         )
+
+
+def _check_references(plan: Plan, card: Card) -> None:
+    """A Fun model has one place for a reference picture."""
+    images = [image for condition in plan.conditions if condition.kind == "reference" for image in condition.images]
+    if fun_layout.is_fun(card.variant) and len(images) > 1:
+        raise RequestError(
+            f"{card.id} takes one reference picture, got {len(images)}.",
+            field="conditions.reference", value=len(images), legal="one picture", nearest=1,
+        )  # fmt: skip
 
 
 def _motion_as_path(plan: Plan) -> Plan:

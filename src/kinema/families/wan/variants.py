@@ -1,7 +1,7 @@
-"""Detect unsupported relatives of Wan 2.1 by configuration, names and shapes of tensors, and, if nothing else differs,
-the name of the file or folder (no torch).
+"""Tell the variants of Wan apart by configuration, names and shapes of tensors, and, if nothing else differs, the name
+of the file or folder (no torch).
 
-Loaded as Wan 2.1, each of these would load completely or in part, and generate wrong pictures.
+Loaded as another variant, an unsupported relative would load completely or in part, and generate wrong pictures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SUPPORTED = "text to video, image to video and VACE of Wan 2.1"
+from . import fun_layout
+
+SUPPORTED = (
+    "text to video, image to video, first and last frame, VACE and ATI of Wan 2.1, text and image to video of Wan 2.2 "
+    "A14B and TI2V-5B, and Fun-InP, Fun-Control and Fun-Camera of both"
+)
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,13 @@ TRANSFORMERS = {
     "ChronoEditTransformer3DModel": "ChronoEdit",
 }
 TYPES = {
-    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "ti2v": "Wan 2.2 TI2V-5B", "flf2v": "Wan 2.1 FLF2V",
+    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate",
     "humo": "HuMo", "phantom": "Phantom",
 }  # fmt: skip
 """model_type in configurations of the original code."""
 
 NAMED = (
     ((("phantom",),), "Phantom"),
-    ((("ati",), ("trajectory", "wan")), "ATI"),
     ((("wanmove",), ("wan", "move")), "WanMove"),
     ((("selfforcing",), ("self", "forcing")), "Self-Forcing, an autoregressive model"),
     ((("causvid",), ("causal",)), "CausVid, an autoregressive model"),
@@ -85,18 +89,62 @@ NAMED = (
     ((("magref",),), "MAGREF"),
     ((("bernini",),), "Bernini, an editing model"),
     ((("skyreels", "df"),), "SkyReels V2 with diffusion forcing"),
-    ((("flf2v",),), "Wan 2.1 FLF2V"),
     ((("fun", "camera"),), "Fun-Camera"),
     ((("fun", "control"),), "Fun-Control"),
-    ((("fun", "inp"), ("fun", "inpaint")), "Fun-InP"),
     ((("step", "distill"), ("distill", "models"), ("stepdistill",)), "a few-step student of Wan"),
 )
 """Sets of words in names, for models whose configuration and tensors do not differ from another one's."""
 
 
 def unsupported(signs: Signs) -> str | None:
-    """The name of an unsupported model; None if it may be Wan 2.1."""
+    """The name of an unsupported model; None if it may be a supported one (`kind_of`)."""
     return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
+
+
+def supported(signs: Signs) -> str:
+    """The variant of a model that its numbers of channels and its parts identify; "" for the others."""
+    known = signs.kind in ("t2v", "i2v", "ti2v") or fun_layout.is_fun(signs.kind)
+    if signs.experts or not known:
+        return ""
+    special = signs.camera or signs.reference
+    wide = {48: "ti2v", 100: "inp-5b"}
+    if signs.out_channels == 48 and signs.in_channels in wide and not signs.images and not special:
+        return wide[signs.in_channels]
+    return fun_layout.variant(
+        signs.in_channels, signs.out_channels, camera=signs.camera, reference=signs.reference, images=signs.images
+    )
+
+
+def kind_of(signs: Signs) -> str:
+    """The kind of a supported model, a key of cards.ACCEPTS: t2v, i2v, flf2v, inp, ati or vace; of Wan 2.2, t2v-a14b or
+    i2v-a14b, with -high or -low for one expert alone, and ti2v, inp-2.2, inp-5b; or a
+    Fun-Control or Fun-Camera (fun_layout.py)."""
+    if signs.kind == "vace":
+        return "vace"
+    if special := supported(signs):
+        return special
+    words = _words(signs.name)
+    if signs.in_channels != 36:
+        return _expert("t2v-a14b", signs) if signs.experts or second_generation(signs.name) else "t2v"
+    inpaints = "fun" in words and not words.isdisjoint(("inp", "inpaint"))
+    if not signs.images:
+        return "inp-2.2" if inpaints else _expert("i2v-a14b", signs)
+    if signs.image_places:
+        return "flf2v"
+    if "ati" in words or words.issuperset(("trajectory", "wan")):
+        return "ati"
+    return "inp" if inpaints or signs.width == 1536 else "i2v"
+
+
+def names_expert(name: str) -> str:
+    """The expert that a name says: "high", "low", or ""."""
+    plain, words = re.sub(r"[^a-z0-9]", "", name.lower()), _words(name)
+    found = [each for each in ("high", "low") if f"{each}noise" in plain or each in words]
+    return found[0] if len(found) == 1 else ""
+
+
+def _expert(pair: str, signs: Signs) -> str:
+    return pair if signs.experts else f"{pair}-{names_expert(signs.name) or 'high'}"
 
 
 def second_generation(name: str) -> bool:
@@ -120,11 +168,12 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 
 def _by_shape(signs: Signs) -> str | None:
     channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    if supported(signs):
+        return None
     if out == 48:
-        wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
-        return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
+        return f"a relative of Wan 2.2 with {channels} input and {out} output channels"
     if signs.per_token_time:
-        return "Wan 2.2 TI2V-5B"
+        return f"a relative of Wan 2.2 TI2V-5B with {channels} input and {out} output channels"
     if signs.camera:
         return "Fun-Camera 1.1" if signs.images else "Fun-Camera A14B (Wan 2.2)"
     if channels == 52:
@@ -135,27 +184,20 @@ def _by_shape(signs: Signs) -> str | None:
         return "Fun-Control 1.0"
     if channels == 32:
         return "Fun-Camera 1.1"
-    if signs.image_places:
-        return "Wan 2.1 FLF2V"
     if signs.kind == "vace":
         experts = signs.experts or second_generation(signs.name)
         return "VACE-Fun A14B (Wan 2.2)" if experts else None
-    if channels == 36 and not signs.images:
-        return "Fun-InP A14B (Wan 2.2)" if "fun" in words else "Wan 2.2 I2V-A14B"
-    if channels == 36 and (signs.width, signs.layers) == (1536, 30):
-        return "Fun-InP 1.3B"
-    if signs.experts:
-        return "Wan 2.2 I2V-A14B" if signs.images else "Wan 2.2 T2V-A14B"
+    if channels == 36 and not signs.images and "fun" in words and signs.experts:
+        return "Fun-InP A14B (Wan 2.2) with both experts"
     return None
 
 
 def _by_name(signs: Signs) -> str | None:
     words = _words(signs.name)
     for patterns, model in NAMED:
-        if any(words.issuperset(pattern) for pattern in patterns):
+        own = fun_layout.is_fun(supported(signs)) and model in ("Fun-Control", "Fun-Camera")
+        if any(words.issuperset(pattern) for pattern in patterns) and not own:
             return model
-    if not signs.images and second_generation(signs.name):
-        return "Wan 2.2 T2V-A14B (one of its two experts)"
     return None
 
 
