@@ -73,7 +73,7 @@ class HistoryRoutes:
         return JSONResponse({record.id: await run_in_threadpool(self._one, record)})
 
     def _one(self, record: PromptRecord) -> dict[str, Any]:
-        return history_of(self.prompts, record, self.prompts.bodies([record.job]).get(record.job, {}))
+        return history_of(self.prompts, record, self.prompts.whole_body(record.job))
 
     async def change_history(self, request: Request) -> Response:
         """Body: {"clear": true} or {"delete": [ids]}: delete those that have ended."""

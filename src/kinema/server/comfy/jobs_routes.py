@@ -60,14 +60,14 @@ class ComfyJobRoutes:
         return JSONResponse({"jobs": [job_of(each) for each in page], "pagination": pages})
 
     async def show_job(self, request: Request) -> Response:
-        """A job from its submission on, with its outputs so far."""
+        """A job from its submission on, with its outputs so far, its prompt and its page."""
         record = await self._found(request.path_params["id"])
         if record is None:
             return JSONResponse({"error": "No such job."}, 404)
         return JSONResponse(await run_in_threadpool(self._detail, record))
 
     def _detail(self, record: PromptRecord) -> dict[str, Any]:
-        return detail_of(self.prompts, record, self.prompts.bodies([record.job]).get(record.job, {}))
+        return detail_of(self.prompts, record, self.prompts.whole_body(record.job))
 
     async def cancel_job(self, request: Request) -> Response:
         """{"cancelled": whether it was queued or ran}."""

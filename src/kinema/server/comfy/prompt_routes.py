@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -39,6 +40,7 @@ class PromptRoutes:
         self.store, self.prompts, self.results = store, Prompts(store), ResultNames(store.database)
         self.models, self.find_input, self.max_body_bytes = models, find_input, max_body_bytes
         self.submissions = Submissions(store, {KIND: _checked}, max_queued)
+        self._checking = asyncio.Semaphore(2)
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/prompt", self.submit_prompt, methods=["POST"]), Route("/prompt", self.remaining)]
@@ -70,7 +72,8 @@ class PromptRoutes:
         number, front = data.get("number"), data.get("front") is True
         if isinstance(number, bool) or not isinstance(number, int | float):
             number = None
-        checked, body = await run_in_threadpool(self.checked_body, data, client, extra)
+        async with self._checking:  # a prompt of ten thousand nodes takes seconds
+            checked, body = await run_in_threadpool(self.checked_body, data, client, extra)
         page = await run_in_threadpool(self._page, extra)
         body["workflow"] = page[0] if page is not None else None
         workflow = page[1] if page is not None else ""
