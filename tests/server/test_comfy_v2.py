@@ -53,8 +53,6 @@ def site(tmp_path_factory):
         folder = tmp_path_factory.mktemp("v2")
         patch.setenv("KINEMA_HOME", str(folder / "home"))
         patch.setattr(PlanPool, "warm", warm)
-        patch.setattr("kinema.jobs.claims.PAUSE_S", 0.01)  # between the attempts of a job that fails
-        patch.setattr("kinema.jobs.attempts.IDLE_S", 0.02)
         with (
             JobStore.open(f"sqlite:///{folder / 'jobs.sqlite'}", kinds=comfy_stand_in.KINDS) as store,
             serving(store, planners=1) as address, working(store),
