@@ -6,7 +6,7 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,55 +31,16 @@ from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, experts, forward, i2v, motion, prepare, vace
+from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
+from .cards import GRIDS
 from .options import WanOptions
+from .parts import WanCond, WanParts
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this total number of tokens; above, one at a time (attention then fills the device,
 and a batch would only double the memory)."""
 PROMPTS_KEPT = 32
-
-
-@dataclass(frozen=True)
-class WanCond:
-    """The conditions of a request: text states of each branch (1, L, D), channels concatenated to the noise, VACE's
-    context, latents of the source clip (reference images first), the transformer's adapters (styles and the file of a
-    student), and the latents' size."""
-
-    text: dict[str, torch.Tensor]
-    image_BLD: torch.Tensor | None
-    concat_BCTHW: torch.Tensor | None
-    control_BCTHW: torch.Tensor | None
-    control_scale: tuple[float, ...]
-    source_BCTHW: torch.Tensor | None
-    styles: tuple[tuple[str, float], ...]
-    student: Path | None
-    num_references: int
-    grid: tuple[int, int]
-    low_precision: bool
-    skipped: frozenset[int] = frozenset()
-    """Blocks left out in the branch SKIPPED."""
-
-
-@dataclass
-class WanParts:
-    """The networks of a checkpoint, as diffusers and transformers classes."""
-
-    tokenizer: Any
-    text_encoder: Any
-    transformer: Any
-    vae: Any
-    scheduler: Any
-    image_encoder: Any = None
-    image_processor: Any = None
-    tiny_decoder: Any = None
-    transformer_2: Any = None
-    """The expert for low noise, if `transformer` is one for high noise."""
-    folder: Path | None = None
-    """The checkpoint's folder, if it is one; it may contain a few-step student."""
-    files: tuple[Path, ...] = ()
-    """The weight files of the other parts, if the checkpoint is a single file."""
 
 
 class WanFamily:
@@ -114,7 +75,7 @@ class WanFamily:
         return tuple(note for notes in cut for note in notes)
 
     def prepare(self, plan: Plan, window: Window | None = None) -> prepare.WanPrepared:
-        return prepare.prepare(plan, window)
+        return prepare.prepare(plan, window, cover=fun_layout.is_fun(self.card.variant))
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
@@ -131,7 +92,15 @@ class WanFamily:
             with self.residency.using(self.parts.image_encoder) as encoder:
                 image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
-        if network.config.in_channels > network.config.out_channels:
+        camera = reference = None
+        if fun_layout.is_fun(self.card.variant):
+            frames = decode.latent_frames(self.parts.vae, plan.frames)
+            concat, reference = fun.inputs(plan, prepared, self.encode_pixels, network, (frames, self.space))
+            concat, reference = self._placed(concat), None if reference is None else self._placed(reference)
+            with self.residency.using(network):
+                camera = fun_camera.tokens(plan, network, self._placed)
+            prepared = replace(prepared, references=())
+        elif network.config.in_channels > network.config.out_channels:
             known = i2v.condition(plan, prepared, self.encode_pixels)
             known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
             concat = known.to(self.device, self.dtype)
@@ -142,17 +111,26 @@ class WanFamily:
             scale, layers = options.conditioning_scale, len(self.parts.transformer.config.vace_layers)
             scale = scale * layers if len(scale) == 1 else scale
         source = None
-        if prepared.source_BCFHW is not None and options.strength < 1.0:
+        begins_with_clip = prepared.has_clip or self.card.variant != "ti2v"
+        if prepared.source_BCFHW is not None and options.strength < 1.0 and begins_with_clip:
             pictures = [picture[:, :, None] for picture in prepared.references]
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
+        known = levels = None
+        wide = self.card.variant in GRIDS and options.first_frame == "kept"
+        if wide and prepared.first_BCHW is not None:
+            known = self.encode_pixels(prepared.first_BCHW[:, :, None]).to(self.device)
+            levels = ti2v.levels(self.scheduler(plan))
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision, options.skip.layers,
+            plan.low_precision, known, levels, camera, reference, options.skip.layers,
         )  # fmt: skip
+
+    def _placed(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.device, self.dtype)
 
     def text_states(self, prompt: str, length: int, weigh: bool = False) -> torch.Tensor:
         """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts. weigh:
@@ -229,7 +207,10 @@ class WanFamily:
         concat, control = (
             each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
         )
-        return replace(cond, concat_BCTHW=concat, control_BCTHW=control)
+        camera = cond.camera_BLD
+        if camera is not None and concat is not None and cond.concat_BCTHW is not None:
+            camera = camera.unflatten(1, (cond.concat_BCTHW.shape[2], -1))[:, places].flatten(1, 2)
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control, camera_BLD=camera)
 
     def num_frames(self, latent_frames: int) -> int:
         return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
@@ -265,6 +246,8 @@ class WanFamily:
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
         self._use_styles(cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
+        known = cond.known_BCTHW if span.start == 0 else None
+        num_known = 0 if known is None else known.shape[2]
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
@@ -275,12 +258,14 @@ class WanFamily:
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
                     control_scale=cond.control_scale,
+                    camera_BLD=cond.camera_BLD,
+                    reference_BCHW=cond.reference_BCHW,
                 )
             return bound[branches]
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            x = x_BCTHW.to(self.dtype)
+            x = x_BCTHW.to(self.dtype) if known is None else ti2v.with_known(x_BCTHW, known).to(self.dtype)
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
@@ -292,7 +277,10 @@ class WanFamily:
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
                     left_out = cond.skipped if SKIPPED in group else ()
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), left_out)
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known, left_out)
+                    if known is not None:
+                        sigma = (cond.levels or {}).get(float(t), float(t) / 1000)
+                        found = ti2v.towards(found, x_BCTHW.expand(len(group), -1, -1, -1, -1), known, sigma)
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 

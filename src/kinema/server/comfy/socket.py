@@ -120,8 +120,10 @@ class SocketRoutes:
                     listener.followed[record.job] = await run_in_threadpool(self._follow, record)
             newest = {record.job: record.last_event for record in moving}
             sent = False
-            for job, followed in listener.followed.items():
-                if newest.get(job, 0) > followed.number or not (followed.done or job in newest):
+            for job, followed in [*listener.followed.items()]:
+                if followed.done and job not in newest:
+                    del listener.followed[job]
+                elif newest.get(job, 0) > followed.number or not (followed.done or job in newest):
                     sent |= await self._tell(listener, job, followed)
             if listener.remaining != remaining:
                 await self._send(listener, status_message(remaining))

@@ -16,6 +16,8 @@ from .table import DECLARED
 
 INPUT = "input"
 """ComfyUI's folder of pictures and clips."""
+TRACKERS = "sam3*.safetensors"
+"""Files in whose place Kinema's own tracker works (`segmentation/`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def _found(
         if any(name == style.name for style in styles.named()):
             return ModelFile(name, folder, nodes, name, True, "a style of this machine")
         return ModelFile(name, folder, nodes, "", False, f"a LoRA: `--model FILE=LORA`, or FILE=none{fetched}")
+    if fnmatchcase(plain_name(name), TRACKERS):
+        return ModelFile(name, folder, nodes, "tracker", True, "not read: Kinema's tracker takes its place", part=True)
     if family := family_of_part(name):
         of = [card for card in cards if card.family == family and card.id in used]
         label = ", ".join(card.id for card in of) or f"every model of the family {family}"

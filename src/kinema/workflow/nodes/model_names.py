@@ -7,15 +7,16 @@ weights lie, and every model of this machine under its own name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 from ...core.registry import family_module
 from ...weights import store, styles
-from .model_files import card_of, family_of_part, is_here
+from .model_files import TRACKERS, card_of, family_of_part, is_here
 
 PUBLISHED: Mapping[str, tuple[str, ...]] = {
     "checkpoints": (
         "svd.safetensors", "svd_image_decoder.safetensors", "svd_xt.safetensors", "svd_xt_image_decoder.safetensors",
-        "svd_xt_1_1.safetensors",
+        "svd_xt_1_1.safetensors", "sam3.1_multiplex_fp16.safetensors",
     ),
     "diffusion_models": (
         "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.1_t2v_1.3B_bf16.safetensors", "wan2.1_t2v_14B_fp16.safetensors",
@@ -61,7 +62,9 @@ def model_names() -> dict[str, tuple[str, ...]]:
         own = [card.id for card in here if getattr(family_module(card.family), "MODEL_FOLDER", "") == folder]
         files = [
             name for name in names
-            if ((card := card_of(name)) is not None and is_here(card)) or family_of_part(name) in families
+            if fnmatchcase(name, TRACKERS)
+            or ((card := card_of(name)) is not None and is_here(card))
+            or family_of_part(name) in families
         ]  # fmt: skip
         found[folder] = (*dict.fromkeys((*own, *files)),)
     found["loras"] = tuple(style.name for style in styles.named() if not style.problem)

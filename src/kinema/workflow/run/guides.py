@@ -103,9 +103,7 @@ def camera(_graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     """WanCameraEmbedding."""
     size = (int(given["width"]), int(given["height"]), int(given["length"]))
     lens = (float(given["fx"]), float(given["fy"]), float(given["cx"]), float(given["cy"]))
-    speed = float(given["speed"])
-    move = CAMERA[given["camera_pose"]] if speed > 0 else "still"
-    return CameraUse(move, speed or 1.0, lens, size), *size
+    return CameraUse(CAMERA[given["camera_pose"]], float(given["speed"]), lens, size), *size
 
 
 def camera_image_to_video(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:
@@ -116,8 +114,8 @@ def camera_image_to_video(graph: Describing, node: str, given: Given) -> tuple[A
             width, height, length = use.size
             raise RequestError(f"its camera is for {width}x{height}, {length} frames.", field="workflow",
                                legal="the size and length of this node")  # fmt: skip
-        conditions.append({"kind": "camera", "move": use.move, "amount": use.speed})
-        options["camera_lens"] = list(use.lens)
+        conditions.append({"kind": "camera", "move": use.move})
+        options |= {"camera_lens": list(use.lens), "camera_speed": use.speed}
     return _joined(given, Joined(node, tuple(conditions), options), _latent(given))
 
 
@@ -142,13 +140,13 @@ def _tracks(text: Any) -> list[list[Any]]:
 
 
 def _points(track: list[Any], given: Given) -> list[tuple[float, float]]:
-    """A point for each frame, in fractions of the frame."""
+    """A point for each frame, in fractions of the frame; those far outside are moved to half a frame from it."""
     places = []
     for each in track:
         x, y = (each.get("x"), each.get("y")) if isinstance(each, dict) else (None, None)
         if not (isinstance(x, int | float) and isinstance(y, int | float)):
             raise RequestError("a track has a point without x and y.", field="tracks", legal='{"x": 10, "y": 20}')
-        places.append((float(x) / given["width"], float(y) / given["height"]))
+        places.append(tuple(min(1.5, max(-0.5, at)) for at in (x / given["width"], y / given["height"])))
     count = max(2, given["length"])
     steps = [0, *(1 + (3 * frame + 1) // 2 for frame in range(count - 1))]
     return [places[min(step, len(places) - 1)] for step in steps]

@@ -272,7 +272,7 @@ class _Planner:
         step = self.found.samplers.get(latent.node)
         if step is None:
             raise RequestError("its samples come from no sampler.", field="workflow", legal="latents of a sampler")
-        frames = shown_frames(latent, store.find(step.plan.model).frames.step)
+        frames = shown_frames(latent, store.find(step.model).frames.step)
         decode = DecodeStep(key, latent, step, frames)
         self.found.decodes[key] = decode
         return Pictures(frames, latent.height, latent.width, 3, decode.blocks)
