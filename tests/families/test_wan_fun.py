@@ -27,7 +27,7 @@ from kinema.core.errors import ModelError, RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import generate, sample
-from kinema.families.wan import load, plan, recognise
+from kinema.families.wan import fun_camera, load, plan, recognise
 
 SIDE, FRAMES, LENGTH, STEPS, GUIDANCE, SHIFT, SEED = 32, 9, 3, 2, 3.0, 5.0, 7
 HEAD, LAYERS, WIDTH = 128, 2, 256
@@ -150,25 +150,24 @@ def encoded(vae, pixels_FHWC: np.ndarray) -> torch.Tensor:
     return (z - mean) / std
 
 
-def plucker(moves, frames) -> torch.Tensor:
-    """Rays of a camera that rolls, one pixel at a time: (24, T, H, W)."""
-    way, angle = moves
-    every = np.zeros((frames, 6, SIDE, SIDE))
+def plucker(way, angle, frames, size=(SIDE, SIDE), lens=(0.5, 0.5, 0.5, 0.5)) -> torch.Tensor:
+    """Rays of a camera that moves and rolls, one pixel at a time: (24, T, H, W)."""
+    (width, height), (fx, fy, cx, cy) = size, lens
+    every = np.zeros((frames, 6, height, width))
     for index in range(frames):
         turn = index / frames * angle
         rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
         origin = np.array(way, dtype=float) * index / frames
-        for row in range(SIDE):
-            for column in range(SIDE):
-                # A square frame is cut out of one of 16:9: its focal length is 16:9 as long in fractions of its width.
-                x = (column + 0.5 - SIDE / 2) / (0.5 * SIDE * 1280 / 720)
-                y = (row + 0.5 - SIDE / 2) / (0.5 * SIDE)
-                ray = rotation @ (np.array([x, y, 1.0]) / np.linalg.norm([x, y, 1.0]))
-                every[index, :, row, column] = [*np.cross(origin, ray), *ray]
+        for row, column in np.ndindex(height, width):
+            # The focal lengths belong to a frame of 16:9, of which this one is the middle.
+            wide, tall = max(width, height * 1280 / 720), max(height, width * 720 / 1280)
+            x = (column + 0.5 - cx * width) / (fx * wide)
+            y = (row + 0.5 - cy * height) / (fy * tall)
+            ray = rotation @ (np.array([x, y, 1.0]) / np.linalg.norm([x, y, 1.0]))
+            every[index, :, row, column] = [*np.cross(origin, ray), *ray]
     every = np.concatenate([every[:1].repeat(4, 0), every[1:]])  # 4 T
-    packed = [every[4 * t : 4 * t + 4, c] for t in range(LENGTH) for c in range(6)]  # each 4 H W
-    packed = np.concatenate(packed).reshape(LENGTH, 24, SIDE, SIDE)
-    return torch.from_numpy(packed).float().movedim(0, 1)
+    packed = [every[4 * t : 4 * t + 4, c] for t in range(len(every) // 4) for c in range(6)]  # each 4 H W
+    return torch.from_numpy(np.concatenate(packed).reshape(-1, 24, height, width)).float().movedim(0, 1)
 
 
 def expected(name, models, media, *kinds, kept=True) -> torch.Tensor:
@@ -200,7 +199,7 @@ def expected(name, models, media, *kinds, kept=True) -> torch.Tensor:
     more = {
         "image_LD": states,
         "reference_CHW": encoded(vae, reference[None])[:, 0] if "reference" in kinds else None,
-        "rays_CTHW": plucker(([0, 0, 0], -1.5 * np.pi / 3), FRAMES) if "camera" in kinds else None,
+        "rays_CTHW": plucker([0, 0, 0], -1.5 * np.pi / 3, FRAMES) if "camera" in kinds else None,
     }
     table = SHIFT * torch.arange(1, 1001) / 1000 / (1 + (SHIFT - 1) * torch.arange(1, 1001) / 1000)
     sigmas = [float(table[-1 - int(i * 1000 / STEPS)]) for i in range(STEPS)] + [0.0]
@@ -258,21 +257,66 @@ def test_a_first_frame_that_is_sampled_as_comfyui_does(models, media):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_condition_counts_and_frames_come_out(models, media, name):
+def test_every_condition_counts(models, media, name):
     family = family_of(models, name)
     by_card = {"control:edge": "control", "image:first": "image", "image:last": "last"}
     kinds = {by_card.get(each, each) for each in family.card.accepts} & {*by_card.values(), "reference", "camera"}
 
-    def latents(*kinds):
+    def flow(*kinds):
         made = planned(models, name, media, *kinds)
-        return sample(made, family, family.encode(made, family.prepare(made)), made.spans[0])
+        cond = family.encode(made, family.prepare(made))
+        x = noise(SEED, "x", family.latent_shape(cond, made.spans[0]))
+        return family.predict(cond, made.spans[0])(x, torch.tensor(500.0), ("cond",))["cond"]
 
-    whole = latents(*kinds)
+    whole = flow(*kinds)
     for kind in kinds:
-        assert (latents(*(each for each in kinds if each != kind)) - whole).abs().max() > 1e-2, kind
-    made = planned(models, name, media, *kinds)
-    chunks = list(generate(made, family))
-    assert sum(len(chunk.frames) for chunk in chunks) == FRAMES and chunks[0].frames.shape[1:] == (SIDE, SIDE, 3)
+        assert (flow(*(each for each in kinds if each != kind)) - whole).abs().max() > 1e-2, kind
+
+
+def test_frames_come_out(models, media):
+    for name in ("wan2.1_fun_control_v1.1_tiny", "wan2.2_fun_control_5B_tiny"):
+        chunks = list(generate(planned(models, name, media, "control", "reference"), family_of(models, name)))
+        assert sum(len(chunk.frames) for chunk in chunks) == FRAMES and chunks[0].frames.shape[1:] == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize(
+    ("move", "way", "turn"),
+    [
+        ("still", [0, 0, 0], 0), ("tilt_up", [0, -1, 0], 0), ("tilt_down", [0, 1, 0], 0), ("pan_left", [-1, 0, 0], 0),
+        ("pan_right", [1, 0, 0], 0), ("zoom_in", [0, 0, 2], 0), ("zoom_out", [0, 0, -2], 0),
+        ("roll_left", [0, 0, 0], -1),
+        ("roll_right", [0, 0, 0], 1),
+    ],
+)  # fmt: skip
+def test_rays_of_every_move_through_another_lens(move, way, turn):
+    size, lens, speed = (24, 8), (0.4, 0.7, 0.45, 0.6), 2.5
+    groups = fun_camera.embeddings(move, speed, 5, size, lens)
+    ours = torch.cat(list(groups), dim=2)[0]
+    theirs = plucker(np.array(way) * 1.5 * speed, turn * np.pi / 3 * speed, 5, size, lens)
+    assert ours.shape == theirs.shape == (24, 2, 8, 24)
+    assert (ours - theirs).abs().max() < 1e-5
+
+
+def test_staged_weights_and_bfloat16(models, media):
+    """Weights that move to the device for use give the same latents; half the precision, nearly the same."""
+    for name, kinds in (
+        ("wan2.2_fun_control_5B_tiny", ("control", "image", "reference")),
+        ("wan2.1_fun_camera_v1.1_tiny", ("camera", "image")),
+    ):
+        family, made = family_of(models, name), planned(models, name, media, *kinds)
+
+        def latents(family, made=made):
+            return sample(made, family, family.encode(made, family.prepare(made)), made.spans[0])
+
+        exact = latents(family)
+        family.residency.staged = True
+        staged = latents(family)
+        family.residency.staged = False
+        assert torch.equal(staged, exact)
+        file = models / "diffusion_models" / f"{name}.safetensors"
+        half = load(recognise(file), file, "cpu", torch.bfloat16)
+        difference = (latents(half) - exact).abs()
+        assert difference.mean() < 0.05 * exact.abs().mean()
 
 
 def test_what_is_refused(models, media, tmp_path):

@@ -149,6 +149,35 @@ def test_two_times_cost_no_memory_per_token(family, picture, folder, monkeypatch
     assert set(rows) == {2}
 
 
+def test_previews_frames_in_slices_and_a_style(folder, family, picture, tmp_path):
+    """A preview is one frame; slices hold the frames of one latent frame; a LoRA changes the clip and leaves again."""
+    made = planned(folder, picture)
+    base = latents(family, made)
+    shown = family.preview(base, torch.zeros_like(base), 0.0, made, made.spans[0])
+    assert shown.shape == (1, SIDE, SIDE, 3) and shown.dtype == np.uint8
+    assert [len(chunk.frames) for chunk in family.decode(base, made, made.spans[0])] == [1, 4, 4]
+    style, key = tmp_path / "style.safetensors", "diffusion_model.blocks.0.self_attn.q"
+    save_file({f"{key}.lora_down.weight": torch.ones(2, 256) * 0.1, f"{key}.lora_up.weight": torch.ones(256, 2)}, style)
+    conditions = ({"kind": "style", "adapter": str(style)}, {"kind": "image", "image": str(picture), "at": "first"})
+    styled = latents(family, planned(folder, conditions=conditions))
+    assert (styled[:, :, 1:] - base[:, :, 1:]).abs().max() > 0.01
+    assert torch.equal(latents(family, made), base)
+
+
+def test_a_clip_to_start_from_keeps_its_first_picture(folder, family, picture, tmp_path):
+    clip = tmp_path / "clip.npy"
+    np.save(clip, np.random.default_rng(1).random((FRAMES, SIDE, SIDE, 3), dtype=np.float32))
+    source = {"kind": "source", "video": str(clip)}
+    picked = {"kind": "image", "image": str(picture), "at": "first"}
+    options = {"shift": SHIFT, "text_length": TEXT_LENGTH, "strength": 0.5}
+    both = planned(folder, conditions=(source, picked), options=options)
+    ours = latents(family, both)
+    assert (ours[:, :, :1] - family.encode(both, family.prepare(both)).known_BCTHW).abs().max() < 1e-4
+    plain = latents(family, planned(folder, conditions=(source,), options=options))
+    assert (ours - plain).abs().max() > 0.1
+    assert (plain - latents(family, planned(folder))).abs().max() > 0.1
+
+
 def test_windows_after_the_first_have_no_known_frame(folder, family, picture):
     from kinema.core.plan import Span
 

@@ -62,6 +62,14 @@ MIGRATIONS = (
         folder TEXT NOT NULL, name TEXT NOT NULL, sha TEXT NOT NULL, bytes BIGINT NOT NULL,
         created_at DOUBLE PRECISION NOT NULL, changed_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (folder, name));
     CREATE TABLE IF NOT EXISTS kinema_settings (id TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS kinema_assets (
+        id TEXT PRIMARY KEY, sha TEXT NOT NULL, blake3 TEXT NOT NULL, bytes BIGINT NOT NULL, media_type TEXT NOT NULL,
+        name TEXT NOT NULL, created_at DOUBLE PRECISION NOT NULL, used_at DOUBLE PRECISION NOT NULL);
+    CREATE INDEX IF NOT EXISTS kinema_assets_blake3 ON kinema_assets (blake3, used_at);
+    CREATE INDEX IF NOT EXISTS kinema_assets_used ON kinema_assets (used_at);
+    CREATE TABLE IF NOT EXISTS kinema_job_labels (
+        job TEXT NOT NULL, label TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (job, label));
+    CREATE INDEX IF NOT EXISTS kinema_job_labels_value ON kinema_job_labels (label, value, job);
     """,
 )
 """place: the order of the queue within a priority. key: the idempotency key; digest: SHA-256 of kind and body. due_at:
@@ -75,7 +83,9 @@ saved page. kinema_result_names: results by folder (output, temp) and name, as "
 "video/ComfyUI"; a name is never given twice, so its row outlives its job; sha is null until the file is written.
 kinema_paused_kinds: kinds of jobs of which none starts. kinema_jobs_kind: lists of one kind are counted and sorted
 without reading rows, which hold bodies. kinema_files: media under the names of users, by folder.
-kinema_settings: of ComfyUI's interface; value: JSON."""
+kinema_settings: of ComfyUI's interface; value: JSON. kinema_assets: uploads of Comfy API v2; their rows in
+kinema_job_media have the role "asset", and "asset:ID" in the place of a job. kinema_job_labels: what its clients call
+their jobs."""
 
 PARTS_TABLE = (
     "CREATE TABLE IF NOT EXISTS kinema_media_parts (sha TEXT NOT NULL, number INTEGER NOT NULL, data bytea NOT NULL, "

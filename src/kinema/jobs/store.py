@@ -268,6 +268,7 @@ def remove(do: Do, id: str) -> None:
     do("DELETE FROM kinema_job_events WHERE job = :id", id=id)
     do("DELETE FROM kinema_job_media WHERE job = :id", id=id)
     do("DELETE FROM kinema_prompts WHERE job = :id", id=id)
+    do("DELETE FROM kinema_job_labels WHERE job = :id", id=id)
     do("DELETE FROM kinema_jobs WHERE id = :id", id=id)
 
 

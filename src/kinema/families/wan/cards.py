@@ -86,7 +86,7 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     if variant in GRIDS:
         own["first_frame"] = "kept"
     if variant.startswith("fun-camera"):
-        own["camera_lens"] = [0.5, 0.5, 0.5, 0.5]
+        own |= {"camera_lens": [0.5, 0.5, 0.5, 0.5], "camera_speed": 1.0}
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
     guidance: dict[str, JsonValue] = {
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,

@@ -2,7 +2,7 @@
 coordinates (origin x direction, direction; Sitzmann et al. 2021, arXiv 2106.02634).
 
 x points right, y down, z into the picture; the first frame's camera is at the origin. The numbers are those of
-VideoX-Fun and of ComfyUI's WanCameraEmbedding: its speed is the condition's `amount`.
+VideoX-Fun and of ComfyUI's WanCameraEmbedding: its speed is the condition's `amount` times the option camera_speed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ...core.conditions import Camera, CameraMove
+from ...core.conditions import CameraMove
 from ...core.plan import Plan
 from .options import WanOptions
 
@@ -30,11 +30,11 @@ ASPECT = 1280 / 720
 """Aspect of the camera whose focal lengths are given."""
 
 
-def poses(camera: Camera, frames: int) -> torch.Tensor:
-    """The camera's poses, camera to world, float32 (F, 3, 4). The last frame does not reach the full way: the pose of
-    frame i is the move's share i / F."""
-    x, y, z, sense = WAYS[camera.move]
-    share_F = torch.arange(frames, dtype=torch.float64) / frames * camera.amount
+def poses(move: CameraMove, speed: float, frames: int) -> torch.Tensor:
+    """The poses of a camera, camera to world, float32 (F, 3, 4). Frame i has the share i / F of the move: the last
+    frame does not reach its end."""
+    x, y, z, sense = WAYS[move]
+    share_F = torch.arange(frames, dtype=torch.float64) / frames * speed
     turn_F = share_F * ANGLE * sense
     cos_F, sin_F, zero_F = turn_F.cos(), turn_F.sin(), torch.zeros_like(turn_F)
     way_F3 = share_F[:, None] * DISTANCE * torch.tensor([x, y, z], dtype=torch.float64)
@@ -68,20 +68,25 @@ def _normalised(x: torch.Tensor) -> torch.Tensor:
     return x / x.norm(dim=-1, keepdim=True)
 
 
-def embeddings(camera: Camera, frames: int, width: int, height: int, lens: tuple[float, ...]) -> Iterator[torch.Tensor]:
+def embeddings(
+    move: CameraMove, speed: float, frames: int, size: tuple[int, int], lens: tuple[float, ...]
+) -> Iterator[torch.Tensor]:
     """The input of the adapter for one latent frame after the other, float32 (1, 24, 1, H, W): the rays of its four
-    frames as channels (those of a coordinate together); the first frame is repeated four times. frames: 4n + 1."""
-    poses_F34 = poses(camera, frames)
+    frames as channels (those of a coordinate together); the first frame is repeated four times. frames: 4n + 1.
+    size: width and height."""
+    poses_F34 = poses(move, speed, frames)
     for group_434 in torch.cat([poses_F34[:1].expand(4, -1, -1), poses_F34[1:]]).split(4):
-        yield rays(group_434, width, height, lens).transpose(0, 1).flatten(0, 1)[None, :, None]
+        yield rays(group_434, *size, lens).transpose(0, 1).flatten(0, 1)[None, :, None]
 
 
 def tokens(plan: Plan, network: Any, placed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor | None:
     """The addition to the patch embeddings (1, L, D) for the camera move of a plan, by the network's adapter; None
     without a move. One latent frame is computed after the other: rays of a whole clip would fill gigabytes."""
-    move = next((condition for condition in plan.conditions if condition.kind == "camera"), None)
-    if move is None:
+    camera = next((condition for condition in plan.conditions if condition.kind == "camera"), None)
+    if camera is None:
         return None
-    rays = embeddings(move, plan.frames, plan.width, plan.height, WanOptions.of(plan).camera_lens)
-    found = [network.control_adapter(placed(one)) for one in rays]
+    options = WanOptions.of(plan)
+    speed, size = camera.amount * options.camera_speed, (plan.width, plan.height)
+    groups = embeddings(camera.move, speed, plan.frames, size, options.camera_lens)
+    found = [network.control_adapter(placed(one)) for one in groups]
     return torch.cat(found, dim=2).flatten(2).transpose(1, 2)

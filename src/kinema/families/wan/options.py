@@ -43,6 +43,9 @@ class WanOptions(Sampling):
         max_length=4,
         description="focal lengths x and y and centre x and y of the camera, in fractions of a 16:9 frame",
     )
+    camera_speed: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        1.0, description="speed of the camera; multiplies the amount of its move"
+    )
     first_frame: Literal["kept", "sampled"] = Field(
         "kept",
         description="the latents of a given first frame. kept: stay as they are, as published; sampled: are sampled "

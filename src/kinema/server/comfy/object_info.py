@@ -76,7 +76,7 @@ def _spec(node: Declaration, each: DeclaredInput, files: Files) -> list[Any]:
             {"key": key, "inputs": _children(node, inputs, files)} for key, inputs in each.children.items()
         ]}]  # fmt: skip
     if each.type == "COMBO":
-        return ["COMBO", options | _choice(each, files)]
+        return ["COMBO", options | _choice(node, each, files)]
     if each.default is not None:
         options["default"] = each.default
     return [each.type, options | _bounds(node, each)]
@@ -92,15 +92,16 @@ def _grown(node: Declaration, each: DeclaredInput) -> dict[str, Any]:
     return {"input": {"required": {how.get("prefix", "value"): [each.type, {}]}}, **how}
 
 
-def _choice(each: DeclaredInput, files: Files) -> dict[str, Any]:
+def _choice(node: Declaration, each: DeclaredInput, files: Files) -> dict[str, Any]:
     if each.folder == INPUT:
         endings = CLIPS if each.name == "file" else PICTURES
         names = [name for name in files.get(INPUT, ()) if name.rpartition(".")[2].lower() in endings]
         return {"options": names, ("video_upload" if each.name == "file" else "image_upload"): True}
     if each.folder:
         return {"options": list(files.get(each.folder, ()))}
+    choices = each.options or shown.OPEN.get(f"{node.name}.{each.name}", (each.default,))
     return {
-        "options": list(each.options) or [each.default], "default": each.default,
+        "options": list(choices), "default": each.default,
         **({"control_after_generate": True} if each.extra else {}),
     }  # fmt: skip
 

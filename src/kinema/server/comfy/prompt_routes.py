@@ -74,7 +74,7 @@ class PromptRoutes:
         if isinstance(number, bool) or not isinstance(number, int | float):
             number = None
         async with self._checking:  # a prompt of ten thousand nodes takes seconds
-            checked, body = await run_in_threadpool(self._body, data, client, extra)
+            checked, body = await run_in_threadpool(self.checked_body, data, client, extra)
         page = await run_in_threadpool(self._page, extra)
         body["workflow"] = page[0] if page is not None else None
         workflow = page[1] if page is not None else ""
@@ -90,16 +90,17 @@ class PromptRoutes:
         record = await run_in_threadpool(self.prompts.find, id)
         return {"prompt_id": id, "number": 0 if record is None else record.number, "node_errors": checked.node_errors}
 
-    def _body(
-        self, data: Mapping[str, Any], client: str, extra: dict[str, Any]
+    def checked_body(
+        self, data: Mapping[str, Any], client: str, extra: dict[str, Any], uploads: Mapping[str, str] | None = None
     ) -> tuple[CheckedPrompt, dict[str, Any]]:
-        """Check the prompt; return also the body of its job."""
+        """Check the prompt; return also the body of its job. uploads: media by further names of inputs.
+        PromptRefused."""
         targets = data.get("partial_execution_targets")
         targets = [each for each in targets if isinstance(each, str)] if isinstance(targets, list) else None
         models = self._models(extra.pop("kinema", None))
-        checked = checked_prompt(
-            finite(data.get("prompt")), self._input, targets=targets, models=self.models, chosen=models
-        )
+        more, prompt = uploads or {}, finite(data.get("prompt"))
+        checked = checked_prompt(prompt, lambda name: more.get(name) or self._input(name), targets=targets,
+                                 models=self.models, chosen=models)  # fmt: skip
         body = {
             "prompt": checked.prompt, "outputs": checked.outputs, "files": checked.files, "models": models,
             "client_id": client,

@@ -101,6 +101,27 @@ class Prompts:
             rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE p.id = :id", id=id)
         return _record(rows[0]) if rows else None
 
+    def of_job(self, job: str) -> PromptRecord | None:
+        """The workflow of a job."""
+        with self.store.database.look() as do:
+            rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE p.job = :job", job=job)
+        return _record(rows[0]) if rows else None
+
+    def before(self, job: str | None, limit: int, labels: Mapping[str, str]) -> list[PromptRecord]:
+        """Workflows with all these labels that are older than a job, the newest first. job: None is all."""
+        where, values = ["1 = 1"], dict[str, Any]()
+        if job is not None:
+            where.append("job < :before")
+            values["before"] = job
+        for number, (label, value) in enumerate(labels.items()):
+            where.append(f"job IN (SELECT job FROM kinema_job_labels WHERE label = :label{number} "
+                         f"AND value = :value{number})")  # fmt: skip
+            values |= {f"label{number}": label, f"value{number}": value}
+        ids = f"SELECT job FROM kinema_prompts WHERE {' AND '.join(where)} ORDER BY job DESC LIMIT :most"
+        with self.store.database.look() as do:  # rows of jobs hold bodies: only those of the page are read
+            rows = do(f"SELECT {_COLUMNS} {_FROM} WHERE p.job IN (SELECT job FROM ({ids}) page)", most=limit, **values)
+        return sorted((_record(row) for row in rows), key=lambda each: each.job, reverse=True)
+
     def page(
         self, statuses: Collection[str] = (), *, limit: int, offset: int = 0, workflow: str = "",
         sort: str = "created_at", newest_first: bool = True,

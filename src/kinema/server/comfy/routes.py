@@ -1,4 +1,4 @@
-"""All of ComfyUI's API on a server, with and without /api, and below the interface's address."""
+"""All of ComfyUI's API on a server, with and without /api, and below the interface's address; and Comfy API v2."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .settings_routes import SettingsRoutes
 from .socket import SocketRoutes
 from .templates import name_examples
 from .userdata_routes import UserdataRoutes
+from .v2_routes import V2Routes
 from .view_routes import ViewRoutes
 
 
@@ -41,6 +42,7 @@ class ComfyRoutes:
             AboutRoutes(store, settings.max_upload_bytes), SocketRoutes(store, changes),
         ]  # fmt: skip
         self.api: list[BaseRoute] = [route for part in parts for route in part.routes()]
+        self.v2 = V2Routes(store, prompts, changes, settings.max_upload_bytes)
         self.interface: Interface | None = None
         if settings.ui is not None:
             name_examples(store)
@@ -49,7 +51,7 @@ class ComfyRoutes:
     def routes(self) -> list[BaseRoute]:
         """To be put after all other routes: some of Kinema's have the same paths, and come first without /api."""
         own = self.interface.routes() if self.interface is not None else []
-        return [*own, *with_api(self.api)]
+        return [*self.v2.routes(), *own, *with_api(self.api)]
 
 
 def with_api(routes: list[BaseRoute]) -> list[BaseRoute]:

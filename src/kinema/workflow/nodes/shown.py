@@ -64,6 +64,9 @@ MATCHED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Inputs that have one type, which is also that of the node's first output."""
 
+OPEN: Mapping[str, tuple[str, ...]] = {"CLIPLoader.type": ("stable_diffusion", "wan")}
+"""Choices to which newer models add values: those that Kinema has a model for. The page and comfy-cli refuse others."""
+
 _STEPS: Mapping[str, float] = {
     "length": 4, "cfg": 0.1, "denoise": 0.01, "shift": 0.01, "min_cfg": 0.5,
     "strength_model": 0.01, "strength_clip": 0.01, "strength": 0.01, "augmentation_level": 0.01, "speed": 0.1,
