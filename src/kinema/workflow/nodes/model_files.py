@@ -60,7 +60,8 @@ def _found(
     fetched = f"; the workflow names {for_terminal(url, 300)}" if isinstance(url, str) and url else ""
     if (card := _card(name, cards)) is not None:
         is_here = _here(card)
-        supply = "on this machine" if is_here else f"`kinema models pull {card.id}`"
+        fetch = f"`kinema models pull {card.id}`" if card.hub else f"`kinema models add FILE`{fetched}"
+        supply = "on this machine" if is_here else fetch
         return ModelFile(name, folder, nodes, card.id, is_here, supply)
     if folder == "loras":
         return ModelFile(name, folder, nodes, "", False, f"a LoRA: `--model FILE=LORA`, or FILE=none{fetched}")
