@@ -128,3 +128,25 @@ def test_weights_rise_over_the_edges_that_have_a_neighbour():
     assert windows.ramp(8, before=True, after=False) == (0.25, 0.75, 1, 1, 1, 1, 1, 1)
     assert windows.ramp(8, before=True, after=True) == (0.25, 0.75, 1, 1, 1, 1, 0.75, 0.25)
     assert windows.ramp(4, before=False, after=False) == (1, 1, 1, 1)
+
+
+def test_weights_by_comfyuis_names():
+    """In a window of 5 that shares 3 frames with a neighbour on either side, or that begins or ends the clip."""
+    inside, first = range(2, 7), range(5)
+    assert windows.fused("pyramid", inside, 9, 3) == (1, 2, 3, 2, 1) and windows.fused("flat", inside, 9, 3) == (1,) * 5
+    edge = 1 - 2 / 2.005
+    assert [round(each, 6) for each in windows.fused("relative", inside, 9, 3)] == [
+        0.01, round(1 - 1 / 2.005, 6), 1, round(1 - 1 / 2.005, 6), 0.01
+    ] and edge < 0.01  # fmt: skip
+    linear = windows.fused("overlap-linear", range(3, 8), 20, 2)
+    assert linear == (1e-37, 1, 1, 1, 1e-37)
+    assert windows.fused("overlap-linear", first, 9, 3) == (1, 1, 1, 0.5, 1e-37)
+    assert windows.fused("overlap-linear", range(4, 9), 9, 3) == (1e-37, 0.5, 1, 1, 1)
+    assert windows.fused("overlap-linear", first, 9, 0) == (1,) * 5
+
+
+@given(numbers, st.integers(1, 64))
+def test_batched_windows_share_nothing(num_frames, length):
+    found = windows.batched(num_frames, length)
+    assert [place for window in found for place in window] == list(range(num_frames))
+    assert all(len(window) == length for window in found[:-1])

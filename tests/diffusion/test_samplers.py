@@ -175,7 +175,7 @@ def test_a_run_goes_on_from_its_tensors(name):
 
 
 def test_what_is_refused():
-    for name, sigmas in (("heun", [1.0, 0.0]), ("euler", [1.0]), ("euler", [0.5, 0.5, 0.0]), ("euler", [])):
+    for name, sigmas in (("huen", [1.0, 0.0]), ("euler", [1.0]), ("euler", [0.5, 0.5, 0.0]), ("euler", [])):
         with pytest.raises(RequestError):
             SigmaSampler(name, sigmas, FLOW, float)
 
@@ -183,7 +183,9 @@ def test_what_is_refused():
 def test_the_options_name_what_there_is():
     from typing import get_args
 
-    from kinema.core.options import CHECKPOINT, Sampler, Schedule
+    from kinema.core.options import CHECKPOINT, TWICE, Sampler, Schedule
+
+    assert tuple(name for name, solver in SAMPLERS.items() if solver.middle is not None) == TWICE
 
     assert (CHECKPOINT, *SAMPLERS) == get_args(Sampler) and (CHECKPOINT, *SCHEDULES) == get_args(Schedule)
 

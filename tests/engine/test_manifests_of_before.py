@@ -11,7 +11,7 @@ import pytest
 
 from kinema.conditions.inputs import digest
 from kinema.core.chunk import Chunk
-from kinema.core.plan import Manifest
+from kinema.core.plan import Manifest, Plan
 from kinema.core.request import Request
 from kinema.engine import rerun as rerunning
 from kinema.engine.load import load
@@ -56,9 +56,17 @@ def test_an_old_manifest_is_the_plan_of_the_same_request_today(name, manifests):
     assert {"enlarge", "second"} <= {*WRITTEN[name]["plan"]}, "written before"
     ready = rerunning.prepare(Manifest.from_dict(manifests[name]), Path(), device="cpu", force=True)  # other miniatures
     today = make_plan(NOW[name], device="cpu")
-    defaults = {name: option.default for name, option in find(today.model).options.items()}  # some are newer
-    old = ready.plan.model_copy(update={"options": defaults | ready.plan.options})
-    assert old.deciding() == today.deciding()
+    assert with_newer_options(ready.plan).deciding() == today.deciding()
+
+
+def with_newer_options(plan: Plan) -> Plan:
+    """A plan, and those in its steps, with the defaults of options that are newer."""
+    defaults = {name: option.default for name, option in find(plan.model).options.items()}
+    steps = tuple(
+        step.model_copy(update={"plan": with_newer_options(step.plan)}) if step.plan is not None else step
+        for step in plan.upscale
+    )
+    return plan.model_copy(update={"options": defaults | plan.options, "upscale": steps})
 
 
 def test_the_frames_are_those_of_the_new_request(manifests, tmp_path):

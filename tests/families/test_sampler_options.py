@@ -12,6 +12,7 @@ import kinema
 from kinema.core.request import Request
 from kinema.diffusion.latents import drawn, initial
 from kinema.diffusion.sigma_schedules import flow_levels, sigmas_of
+from kinema.engine.estimate import evaluations
 
 FIELDS = {"prompt": "a red ball rolls left", "seed": 4, "frames": 5, "steps": 5, "guidance": 3.0, "profile": "exact"}
 
@@ -64,6 +65,21 @@ def test_a_state_goes_on_with_the_sampler(mini):
     for state in states:
         again = [chunk.frames for chunk in mini.stream(plan, state=state)]
         assert np.array_equal(np.concatenate(again), np.concatenate(whole))
+
+
+def test_a_sampler_with_two_evaluations_a_step(mini):
+    """Its last step has one. It can be resumed between the two, and is estimated to cost twice as much."""
+    options = {"sampler": "dpmpp_2s_ancestral", "schedule": "simple", "noise": "torch"}
+    plan = mini.plan(Request(**FIELDS, options=options))
+    states, steps = [], []
+    whole = [chunk.frames for chunk in mini.stream(plan, keep=states.append, keep_every=3, on_event=lambda event: (
+        steps.append((event.done, event.total)) if event.stage == "sample" and hasattr(event, "done") else None
+    ))]  # fmt: skip
+    assert steps == [(done, 9) for done in range(1, 10)]
+    again = [chunk.frames for chunk in mini.stream(plan, state=states[0])]
+    assert np.array_equal(np.concatenate(again), np.concatenate(whole))
+    one = mini.plan(Request(**FIELDS, options=options | {"sampler": "euler"}))
+    assert evaluations(plan) == 2 * evaluations(one)
 
 
 def test_stable_video_diffusion_takes_them_too(tmp_path):

@@ -9,10 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from kinema.core.condition_rules import check
+from kinema.core.conditions import Image as ImageCondition
 from kinema.core.errors import RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import generate, sample
+from kinema.engine.segment import Segment, sample_latents
 from kinema.families.wan import experts, load, motion, plan, recognise
 
 SIDE, FRAMES, STEPS, GUIDANCE, SHIFT, SEED = 64, 9, 4, 4.0, 3.0, 11
@@ -125,7 +128,7 @@ def latents(family, made) -> torch.Tensor:
 
 def test_recognised(folder):
     card = recognise(folder)
-    assert (card.variant, card.accepts, card.needs) == ("i2v", ("image:first", "style"), ("image:first",))
+    assert (card.variant, card.accepts, card.needs) == ("i2v", ("image:first", "image:seen", "style"), ("image:first",))
 
 
 @pytest.mark.parametrize("guidance", [GUIDANCE, 1.0])
@@ -167,6 +170,28 @@ def test_every_condition_counts(folder, family, picture, tmp_path):
     cond = family.encode(made, family.prepare(made))
     blind = type(cond)(**{**vars(cond), "image_BLD": cond.image_BLD * 0})
     assert (sample(made, family, blind, made.spans[0]) - base).abs().max() > 1e-3
+
+
+def test_another_picture_for_the_image_encoder(folder, family, picture):
+    """As diffusers' pipeline gives its encoder the whole picture, and its autoencoder the frame. A picture of the
+    encoder's own size reaches it unchanged."""
+    whole = np.random.default_rng(8).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    np.save(picture.parent / "whole.npy", whole / np.float32(255))
+    shown = {"kind": "image", "image": str(picture), "at": "first", "seen": str(picture.parent / "whole.npy")}
+    made = planned(folder, picture, conditions=(shown,))
+    cond = family.encode(made, family.prepare(made))
+    plain = planned(folder, picture)
+    assert "seen" not in plain.conditions[0].model_dump()
+    assert torch.equal(cond.concat_BCTHW, family.encode(plain, family.prepare(plain)).concat_BCTHW)
+    mean, std = (
+        torch.tensor(each)[:, None, None]
+        for each in (family.parts.image_processor.image_mean, family.parts.image_processor.image_std)
+    )
+    pixels = (torch.from_numpy(whole).movedim(-1, 0) / 255 - mean) / std
+    states = family.parts.image_encoder(pixels[None], output_hidden_states=True).hidden_states[-2]
+    assert (cond.image_BLD - states).abs().max() < 1e-5
+    with pytest.raises(RequestError, match="no other picture"):
+        check([ImageCondition(**shown)], recognise(folder).model_copy(update={"accepts": ("image:first",)}))
 
 
 def test_frames_and_what_is_refused(folder, family, picture):
@@ -338,7 +363,7 @@ def test_paths_are_a_condition_of_ati(folder, tmp_path, picture):
     path = tmp_path / "tiny_ATI"
     path.symlink_to(folder)
     card = recognise(path)
-    assert (card.variant, card.accepts) == ("ati", ("image:first", "trajectory", "style"))
+    assert (card.variant, card.accepts) == ("ati", ("image:first", "image:seen", "trajectory", "style"))
     family = load(card, path, "cpu")
     ways = [
         {"kind": "trajectory", "points": points}
@@ -358,3 +383,21 @@ def test_paths_are_a_condition_of_ati(folder, tmp_path, picture):
     assert (conds[2] - conds[1]).abs().max() > 0.1
     with pytest.raises(RequestError, match="trajectory"):
         planned(folder, picture, conditions=(image, ways[0]))
+
+
+def test_two_stages_of_a_graph_equal_the_pair(pairs, picture):
+    """Each expert samples its part of the steps, with the noise left over in between, as two KSamplerAdvanced do."""
+    path = pairs / "i2v"
+    pair = recognise(path)
+    ends, _ = both_ends(picture)
+    sampling = {"sampler": "euler", "schedule": "simple", "noise": "torch"}
+    made = planned(path, picture, conditions=ends, options=OPTIONS | sampling)
+    whole = sample_latents(load(pair, path, "cpu"), made, Segment())
+    parts = None
+    for expert, guidance, part in (
+        ("high", GUIDANCE, Segment(0, 2, leftover=True)), ("low", 2.0, Segment(2, add_noise=False)),
+    ):  # fmt: skip
+        alone = load(pair.model_copy(update={"variant": f"i2v-a14b-{expert}"}), path, "cpu")
+        stage = planned(path, picture, conditions=ends, guidance=guidance, options=OPTIONS | sampling)
+        parts = sample_latents(alone, stage, part, parts)
+    assert (parts - whole).abs().max() < TOLERANCE

@@ -29,7 +29,8 @@ def check(plan: Plan) -> None:
 def _pictures(condition: Any) -> tuple[str, ...]:
     if condition.kind == "reference":
         return condition.images
-    return (condition.image,) if condition.kind in ("image", "mask") and condition.image is not None else ()
+    found = (getattr(condition, name, None) for name in ("image", "seen") if condition.kind in ("image", "mask"))
+    return tuple(media for media in found if media is not None)
 
 
 def _clips(condition: Any, plan: Plan) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .card import Card
 from .chunk import Chunk
@@ -61,6 +61,9 @@ class GuidanceStep(Protocol):
 
     @property
     def combine(self) -> Callable[[dict[Branch, Any]], Any]: ...
+
+    @property
+    def correct(self) -> Callable[[dict[Branch, Any], Any, Any, float], Any] | None: ...
 
     @property
     def kind(self) -> Hashable: ...
@@ -125,4 +128,37 @@ class Family(Protocol):
     def decode(self, latents: Latents, plan: Plan, span: Span, /) -> Iterator[Chunk]:
         """Decode the latents of a span to frames (and sound, if the model generates it) in time slices, so that one
         slice can be written while the next is decoded."""
+        ...
+
+
+@runtime_checkable
+class Staged(Family, Protocol):
+    """A family whose runs can be cut into parts (engine/segment.py): its samplers work on sigmas, and its latents have
+    one part. space: pixels per latent, in height and width. device: of the networks."""
+
+    space: int
+    device: torch.device
+
+    def sigma_model(self, plan: Plan) -> Any:
+        """The model as a sampler sees it: diffusion/prediction.py, SigmaModel."""
+        ...
+
+    def latent_scale(self) -> Any:
+        """How its latents relate to the autoencoder's: diffusion/prediction.py, LatentScale."""
+        ...
+
+    def num_frames(self, latent_frames: int, /) -> int:
+        """The frames of so many latent frames."""
+        ...
+
+    def part(self, cond: Cond, places: slice, /) -> Cond:
+        """The conditions of some of the latent frames, for context windows."""
+        ...
+
+    def encode_pixels(self, x_BCFHW: torch.Tensor, /) -> torch.Tensor:
+        """Pixels in [-1, 1], (1, 3, F, H, W), as the family's latents, float32."""
+        ...
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan, /) -> Iterator[torch.Tensor]:
+        """The frames of all its latents in [-1, 1], (n, 3, H, W), in time slices."""
         ...

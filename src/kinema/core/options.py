@@ -44,9 +44,13 @@ class Options(Value):
 CHECKPOINT = "checkpoint"
 """The sampler or the schedule that the checkpoint names."""
 Sampler = Literal[
-    "checkpoint", "euler", "euler_ancestral", "lcm", "dpmpp_2m", "res_multistep", "uni_pc", "uni_pc_bh2"
+    "checkpoint", "euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpmpp_2s_ancestral",
+    "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "lcm", "ipndm", "res_multistep", "gradient_estimation",
+    "ddim", "uni_pc", "uni_pc_bh2",
 ]  # fmt: skip
 """The checkpoint's own, or those of diffusion/samplers.py."""
+TWICE = ("heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde")
+"""Samplers that evaluate the network twice in a step."""
 Schedule = Literal[
     "checkpoint", "simple", "normal", "sgm_uniform", "karras", "exponential", "beta", "ddim_uniform", "kl_optimal",
     "linear_quadratic",
@@ -72,6 +76,9 @@ class Sampling(Options):
     noise: Literal["stream", "torch"] = Field(
         "stream", description="initial noise. stream: different in each window; torch: that of torch.manual_seed(seed)"
     )
+    prompt_weights: Literal["off", "comfyui"] = Field(
+        "off", description="comfyui: (x) and (x:1.3) weigh words, as in ComfyUI; off: parentheses are text"
+    )
     free_init: Annotated[int, Field(ge=1, le=10)] = Field(
         1, description="passes; each starts from the low frequencies of the one before (FreeInit; its paper uses 3)"
     )
@@ -79,6 +86,12 @@ class Sampling(Options):
         0, description="context frames that the model processes at once; longer clips are sampled in windows"
     )
     context_overlap: Annotated[int, Field(ge=1)] = Field(4, description="frames shared by neighbouring windows")
+    context_schedule: Literal["standard_static", "batched"] = Field(
+        "standard_static", description="windows at regular distances that overlap, or one after the other (batched)"
+    )
+    context_fuse: Literal["pyramid", "relative", "flat", "overlap-linear"] = Field(
+        "pyramid", description="weights of a window's frames where windows overlap"
+    )
     decoder: Literal["full", "tiny"] = Field(
         "full",
         description="full: the autoencoder's decoder; tiny: a small approximation, many times faster and slightly "

@@ -16,6 +16,7 @@ from .errors import RequestError
 from .near import nearest
 from .plan import Plan, Span
 from .prompt import weight_notes
+from .prompt_weights import weighted
 from .request import Canvas, Request
 
 
@@ -42,7 +43,10 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     if request.negative_prompt is None and card.defaults.things and _is_removal(request):
         negative = card.defaults.things
         notes.append(f"{REMOVAL_NOTE} {negative}.")
-    notes.extend(weight_notes(request.prompt, negative))
+    if options.get("prompt_weights", "off") == "off":
+        notes.extend(weight_notes(request.prompt, negative))
+    else:
+        weighted(request.prompt + negative)
     steps = request.steps or rule.steps or card.defaults.steps
     guidance = card.defaults.guidance if request.guidance is None else request.guidance
     interval, reuse = rule.guidance_interval, rule.reuse

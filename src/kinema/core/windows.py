@@ -84,6 +84,11 @@ def context(num_frames: int, length: int, overlap: int, *, looped: bool = False)
     return tuple(range(start, start + length) for start in found)
 
 
+def batched(num_frames: int, length: int) -> tuple[range, ...]:
+    """Windows one after the other; the last may be shorter."""
+    return tuple(range(start, min(start + length, num_frames)) for start in range(0, num_frames, length))
+
+
 # In space: tiles
 
 
@@ -120,6 +125,31 @@ def over_picture(size: tuple[int, int], tile: tuple[int, int], step: int) -> Til
 def pyramid(length: int) -> tuple[float, ...]:
     """Weights of a window's frames, rising from its ends to its middle. Never 0."""
     return tuple(1.0 + min(place, length - 1 - place) for place in range(length))
+
+
+SMALLEST_SHARE = 1e-37
+"""The weight of a frame at the outer end of an overlap, which a weight of 0 would lose."""
+
+
+def fused(how: str, window: range, num_frames: int, overlap: int) -> tuple[float, ...]:
+    """The weights of a window's frames, by the names of ComfyUI: "pyramid"; "relative", falling linearly from the
+    middle to nearly 0; "flat"; "overlap-linear", rising and falling over the frames shared with a neighbour."""
+    length = len(window)
+    if how == "pyramid":
+        return pyramid(length)
+    if how == "relative":
+        middle, half = (window[0] + window[-1]) / 2, (window[-1] - window[0] + 0.01) / 2
+        return tuple(max(0.01, 1 - abs(place - middle) / half) for place in window)
+    weights = [1.0] * length
+    shared = min(overlap, length)
+    if how == "overlap-linear" and shared:
+        steps = max(1, shared - 1)
+        rising = [SMALLEST_SHARE + (1 - SMALLEST_SHARE) * place / steps for place in range(shared)]
+        if window[0] > 0:
+            weights[:shared] = rising
+        if window[-1] < num_frames - 1:
+            weights[length - shared :] = rising[::-1]
+    return tuple(weights)
 
 
 @lru_cache(64)

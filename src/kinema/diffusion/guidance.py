@@ -27,13 +27,16 @@ class GuidanceStep:
     """The guidance of one step.
 
     branches: the branches to compute, named by the family; with several experts, a name includes the expert. combine:
-    maps their outputs to the guided output. key: anything else that varies between steps (a changing scale). Steps of
-    one `kind` evaluate one function of the timestep; an output can be forecast only from steps of its kind.
+    maps their outputs to the guided output. correct: maps (outputs, guided output, x, sigma) to another guided output,
+    for latents of one part (diffusion/guidance_variants.py). key: anything else that varies between steps (a changing
+    scale). Steps of one `kind` evaluate one function of the timestep; an output can be forecast only from steps of its
+    kind.
     """
 
     branches: tuple[str, ...]
     combine: Callable[[Outputs], Any]
     key: Hashable = None
+    correct: Callable[[Outputs, Any, torch.Tensor, float], Any] | None = None
 
     @property
     def kind(self) -> Hashable:

@@ -13,7 +13,7 @@ import torch
 
 from ..core.options import Sampling
 from ..core.plan import Plan
-from .noise import noise
+from .noise import NoiseInTurn, noise
 
 Latents = torch.Tensor | dict[str, torch.Tensor]
 Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
@@ -43,10 +43,11 @@ def drawn(seed: int, stream: str, shape: Shape) -> Any:
     return noise(seed, stream, shape)
 
 
-def initial(plan: Plan, stream: str, shape: Shape) -> Any:
-    """The noise in which a plan begins: from a named stream, or (option `noise`) that of torch's generator."""
+def initial(plan: Plan, stream: str, shape: Shape, *, frames_first: bool = False) -> Any:
+    """The noise in which a plan begins: from a named stream, or (option `noise`) that of torch's generator.
+    frames_first: see `NoiseInTurn`."""
     if Sampling.of(plan).noise == "torch" and not isinstance(shape, Mapping):
-        return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(plan.seed), dtype=torch.float32)
+        return NoiseInTurn(plan.seed, frames_first=frames_first).draw(tuple(shape))
     return drawn(plan.seed, stream, shape)
 
 

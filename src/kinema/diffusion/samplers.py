@@ -1,9 +1,4 @@
-"""Samplers over sigmas, as k-diffusion and ComfyUI name them, in the form of a diffusers scheduler.
-
-All work on (x, sigma, denoised): x = sigma * noise + signal * clean, where signal is 1 - sigma for flow matching and 1
-otherwise. Both forms take the same exponential steps: for constant predictions
-x' = (sigma' / sigma) x + (1 - sigma' / sigma) denoised.
-"""
+"""Samplers over sigmas, as k-diffusion and ComfyUI name them, in the form of a diffusers scheduler."""
 
 from __future__ import annotations
 
@@ -17,28 +12,33 @@ import torch
 from ..core.errors import RequestError
 from ..core.options import CHECKPOINT, Sampling
 from ..core.plan import Plan
-from .noise import noise
-from .sigma_schedules import SigmaTable, sigmas_of
+from .prediction import EPSILON, FLOW, SigmaModel, V, denoised
+from .sigma_schedules import TRAINED, sigmas_of
+from .solver_run import Solver, SolverRun
+from .solvers import dpmpp_2m, euler, gradient_estimation, ipndm, lms, res_multistep
+from .stochastic_solvers import dpmpp_2m_sde, dpmpp_3m_sde, euler_ancestral, lcm
+from .two_stage_solvers import BELOW_1, DPM_2, DPM_2_ANCESTRAL, DPMPP_2S_ANCESTRAL, DPMPP_SDE, HEUN
+from .uni_pc import uni_pc
 
-FLOW, V, EPSILON = "flow", "v", "epsilon"
-"""What a network predicts: noise - clean, v in Karras' form, or the noise."""
+__all__ = ["EPSILON", "FLOW", "SAMPLERS", "SigmaSampler", "V", "chosen", "sampler"]
+
 SMALLEST = 1e-3
 """The last sigma of UniPC, which cannot step to 0."""
 
 
-class SigmaSampler:
+class SigmaSampler(SolverRun):
     """Steps latents along sigmas. x: (B, C, T, H, W), or any other shape.
 
     name: see SAMPLERS. sigmas: from `sigma_schedules`, the last one usually 0. prediction: FLOW, V or EPSILON.
-    timestep: what the network takes for a sigma. seed: of the noise that a sampler adds.
+    timestep: what the network takes for a sigma. below_1: in place of a sigma of 1, for solvers that divide by the
+    signal, of which a flow has none there. seed, in_turn, frames_first: see `SolverRun`.
     Raises RequestError for an unknown sampler or sigmas that do not fall.
     """
 
-    order = 1
-
     def __init__(
         self, name: str, sigmas: list[float], prediction: str, timestep: Callable[[float], float], *, seed: int = 0,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "cpu", in_turn: bool = False, frames_first: bool = False,
+        below_1: float = BELOW_1,
     ) -> None:  # fmt: skip
         if name not in SAMPLERS:
             raise RequestError(f"sampler = {name!r}.", field="sampler", value=name, legal=", ".join(SAMPLERS))
@@ -48,14 +48,22 @@ class SigmaSampler:
             )
         if name in UNI_PC and sigmas[-1] == 0:
             sigmas = [*sigmas[:-1], SMALLEST]
-        self.name, self.prediction, self.seed = name, prediction, seed
-        self.sigmas = torch.tensor(sigmas, dtype=torch.float64)
-        self.timesteps = torch.tensor([timestep(sigma) for sigma in sigmas[:-1]], dtype=torch.float32, device=device)
-        self.index = 0
-        self.history: list[torch.Tensor] = []
-        """Denoised predictions, the newest last."""
-        self.start_x: torch.Tensor | None = None
-        """UniPC: the latents from which the last step went."""
+        if name in NEED_SIGNAL and prediction == FLOW and sigmas[0] >= 1:
+            sigmas = [max(below_1, (1 + sigmas[1]) / 2), *sigmas[1:]]
+        super().__init__(name, prediction, seed, in_turn=in_turn, frames_first=frames_first)
+        self.solver = SAMPLERS[name]
+        evaluated: list[float] = []
+        self.parts: list[tuple[float, float, bool]] = []
+        """Of each evaluation: the sigmas between which its step goes, and whether it is the second of the step."""
+        for sigma, after in itertools.pairwise(sigmas):
+            evaluated.append(sigma)
+            self.parts.append((sigma, after, False))
+            if self.solver.middle is not None and after > 0:
+                evaluated.append(self.solver.middle(self, sigma, after))
+                self.parts.append((sigma, after, True))
+        self.order = 1 if self.solver.middle is None else 2
+        self.sigmas = torch.tensor([*evaluated, sigmas[-1]], dtype=torch.float64)
+        self.timesteps = torch.tensor([timestep(sigma) for sigma in evaluated], dtype=torch.float32, device=device)
 
     @property
     def init_noise_sigma(self) -> float:
@@ -77,159 +85,64 @@ class SigmaSampler:
         at = int((self.timesteps - timestep.to(self.timesteps).flatten()[0]).abs().argmin())
         return self.noised(clean, noise, float(self.sigmas[at]))
 
-    def noised(self, clean: torch.Tensor, noise: torch.Tensor, sigma: float) -> torch.Tensor:
-        return sigma * noise + self._signal(sigma) * clean
-
-    def denoised(self, output: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        """The clean latents that an output predicts."""
-        if self.prediction == V:
-            return x / (sigma**2 + 1) - output * sigma / math.sqrt(sigma**2 + 1)
-        return x - sigma * output
-
     def step(
         self, output: torch.Tensor, _t: Any, x: torch.Tensor, return_dict: bool = False
     ) -> tuple[torch.Tensor]:  # fmt: skip
-        """x at the next sigma, in x's dtype; computed in float32 or more. The last step returns clean latents."""
+        """x at the next evaluation, in x's dtype; computed in float32 or more. The last step returns clean latents."""
         dtype = torch.promote_types(x.dtype, torch.float32)
-        wide = x.to(dtype)
-        sigma, after = float(self.sigmas[self.index]), float(self.sigmas[self.index + 1])
-        clean = self.denoised(output.to(dtype), wide, sigma)
-        found = SAMPLERS[self.name](self, wide, clean, sigma, after)
-        self.history = [*self.history[-2:], clean]
+        wide, here = x.to(dtype), float(self.sigmas[self.index])
+        clean = denoised(self.prediction, output.to(dtype), wide, here)
+        sigma, after, is_second = self.parts[self.index]
+        if is_second:
+            assert self.solver.second is not None and self.start_x is not None
+            found = self.solver.second(self, self.start_x, clean, sigma, after)
+        elif after == 0 and self.solver.middle is not None:
+            found = clean
+        else:
+            found = self.solver.step(self, wide, clean, sigma, after)
+            if self.solver.middle is not None:
+                self.start_x = wide
+        self.history = [*self.history[-2:], (wide - clean) / here if self.solver.derivatives else clean]
         self.index += 1
-        if self.index == len(self.sigmas) - 1:
-            found = found / self._signal(after)
+        if self.index == len(self.timesteps):
+            found = found / self.signal(after)
         return (found.to(x.dtype),)
 
-    def _signal(self, sigma: float) -> float:
-        return 1 - sigma if self.prediction == FLOW else 1.0
 
-    def fresh(self, like: torch.Tensor) -> torch.Tensor:
-        """New noise for this step."""
-        return noise(self.seed, f"step/{self.index}", tuple(like.shape)).to(like)
-
-
-Step = Callable[[SigmaSampler, torch.Tensor, torch.Tensor, float, float], torch.Tensor]
-
-
-def _toward(x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
-    """One exponential step with a constant prediction, which is Euler's step."""
-    return x * (after / sigma) + clean * (1 - after / sigma)
-
-
-def euler(_: SigmaSampler, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
-    return _toward(x, clean, sigma, after)
-
-
-def euler_ancestral(
-    run: SigmaSampler, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float
-) -> torch.Tensor:
-    """Euler's step to a lower sigma, then noise up to the next one (eta 1)."""
-    if after == 0:
-        return clean
-    if run.prediction == FLOW:
-        down = after * (after / sigma)
-        rest = math.sqrt(after**2 - (down * (1 - after) / (1 - down)) ** 2)
-        return _toward(x, clean, sigma, down) * ((1 - after) / (1 - down)) + rest * run.fresh(x)
-    up = min(after, math.sqrt(after**2 * (sigma**2 - after**2) / sigma**2))
-    return _toward(x, clean, sigma, math.sqrt(after**2 - up**2)) + up * run.fresh(x)
-
-
-def lcm(run: SigmaSampler, x: torch.Tensor, clean: torch.Tensor, _sigma: float, after: float) -> torch.Tensor:
-    """The prediction with new noise (latent consistency models, arXiv 2310.04378)."""
-    return clean if after == 0 else run.noised(clean, run.fresh(x), after)
-
-
-def dpmpp_2m(run: SigmaSampler, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
-    """DPM-Solver++(2M) (arXiv 2211.01095), algorithm 2; the first step and one to 0 are of first order."""
-    if after == 0 or not run.history:
-        return _toward(x, clean, sigma, after)
-    before = float(run.sigmas[run.index - 1])
-    ratio = math.log(before / sigma) / math.log(sigma / after)
-    return _toward(x, clean + (clean - run.history[-1]) / (2 * ratio), sigma, after)
-
-
-def res_multistep(run: SigmaSampler, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
-    """The second-order exponential multistep of RES (arXiv 2308.02157)."""
-    if after == 0 or not run.history:
-        return _toward(x, clean, sigma, after)
-    h = math.log(sigma / after)
-    back = -math.log(float(run.sigmas[run.index - 1]) / sigma) / h
-    one = -math.expm1(-h) / h
-    two = (1 - one) / h
-    return math.exp(-h) * x + h * ((one - two / back) * clean + (two / back) * run.history[-1])
-
-
-def uni_pc(run: SigmaSampler, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
-    """UniPC (arXiv 2302.04867), third order, data prediction, with its corrector, in the form x / signal with half log
-    signal-to-noise ratio -ln(sigma); the last steps are of lower order. B(h) = h, or expm1(h) for `uni_pc_bh2`."""
-    steps = len(run.sigmas) - 1
-    most = min(3, max(1, steps - 1))
-    if run.index > 0:
-        assert run.start_x is not None
-        order = min(most, run.index, steps - run.index + 1)
-        x = _uni_step(run, run.start_x, run.history[-order:], run.index - 1, sigma, clean)
-    run.start_x = x
-    order = min(most, run.index + 1, steps - run.index)
-    return _uni_step(run, x, [*run.history, clean][-order:], run.index, after, None)
-
-
-def _uni_step(
-    run: SigmaSampler, x: torch.Tensor, known: list[torch.Tensor], at: int, after: float, there: torch.Tensor | None
-) -> torch.Tensor:  # fmt: skip
-    """One step of UniPC from sigma number `at`. known: the predictions up to there, of the order's number. there: the
-    prediction after the step, for the corrector."""
-    sigma, now = float(run.sigmas[at]), known[-1]
-    h = math.log(sigma / after)
-    ratios, slopes = [], []
-    for back, older in enumerate(reversed(known[:-1]), start=1):
-        ratio = math.log(sigma / float(run.sigmas[at - back])) / h
-        ratios.append(ratio)
-        slopes.append((older - now) / ratio)
-    found = _toward(x, now, sigma, after)
-    bounded = -h if run.name == "uni_pc" else math.expm1(-h)
-    if there is not None:
-        ratios, slopes = [*ratios, 1.0], [*slopes, there - now]
-    # One slope has half a weight: in the predictor of order 2 and the corrector of order 1.
-    weights = [0.5] if len(slopes) == 1 else _uni_weights(ratios, h, bounded)
-    for weight, slope in zip(weights, slopes, strict=True):
-        found = found - bounded * weight * slope
-    return found
-
-
-def _uni_weights(ratios: list[float], h: float, bounded: float) -> list[float]:
-    """The weights of the slopes, equation 9. bounded: B(h)."""
-    if not ratios:
-        return []
-    rows, right = [], []
-    phi, factorial = math.expm1(-h) / -h - 1, 1.0
-    for power in range(len(ratios)):
-        rows.append([ratio**power for ratio in ratios])
-        right.append(phi * factorial / bounded)
-        factorial *= power + 2
-        phi = phi / -h - 1 / factorial
-    matrix, values = torch.tensor(rows, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
-    found: list[float] = torch.linalg.solve(matrix, values).tolist()
-    return found
-
-
-def chosen(
-    own: Any, options: Sampling, plan: Plan, prediction: str, levels: SigmaTable, timestep: Callable[[float], float]
-) -> Any:  # fmt: skip
+def chosen(own: Any, options: Sampling, plan: Plan, model: SigmaModel) -> Any:
     """The scheduler of a plan: the checkpoint's own, unless the options `sampler` and `schedule` name others. own: with
-    its sigmas set. prediction, timestep: see SigmaSampler. levels: of the model."""
+    its sigmas set."""
     if options.sampler == options.schedule == CHECKPOINT:
         return own
     name = "euler" if options.sampler == CHECKPOINT else options.sampler
     if options.schedule == CHECKPOINT or plan.sigmas:  # a student knows its own sigmas only
         sigmas = [float(sigma) for sigma in own.sigmas]
     else:
-        sigmas = sigmas_of(options.schedule, levels, plan.steps, name)
-    return SigmaSampler(name, sigmas, prediction, timestep, seed=plan.seed, device=own.timesteps.device)
+        sigmas = sigmas_of(options.schedule, model.levels, plan.steps, name)
+    return sampler(name, sigmas, model, plan.seed, own.timesteps.device, in_turn=options.noise == "torch")
+
+
+def sampler(
+    name: str, sigmas: list[float], model: SigmaModel, seed: int, device: torch.device, *, in_turn: bool
+) -> SigmaSampler:  # fmt: skip
+    """The sampler of a model."""
+    below_1 = model.levels.sigma(BELOW_1 * TRAINED) if model.prediction == FLOW else BELOW_1
+    return SigmaSampler(
+        name, sigmas, model.prediction, model.timestep, seed=seed, device=device, in_turn=in_turn,
+        frames_first=model.frames_first, below_1=below_1,
+    )  # fmt: skip
 
 
 UNI_PC = ("uni_pc", "uni_pc_bh2")
-SAMPLERS: dict[str, Step] = {
-    "euler": euler, "euler_ancestral": euler_ancestral, "lcm": lcm, "dpmpp_2m": dpmpp_2m,
-    "res_multistep": res_multistep, "uni_pc": uni_pc, "uni_pc_bh2": uni_pc,
+NEED_SIGNAL = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
+"""Solvers that divide by the signal."""
+SAMPLERS: dict[str, Solver] = {
+    "euler": Solver(euler), "euler_ancestral": Solver(euler_ancestral), "heun": HEUN, "dpm_2": DPM_2,
+    "dpm_2_ancestral": DPM_2_ANCESTRAL, "lms": Solver(lms, derivatives=True),
+    "dpmpp_2s_ancestral": DPMPP_2S_ANCESTRAL, "dpmpp_sde": DPMPP_SDE, "dpmpp_2m": Solver(dpmpp_2m),
+    "dpmpp_2m_sde": Solver(dpmpp_2m_sde), "dpmpp_3m_sde": Solver(dpmpp_3m_sde), "lcm": Solver(lcm),
+    "ipndm": Solver(ipndm, derivatives=True), "res_multistep": Solver(res_multistep),
+    "gradient_estimation": Solver(gradient_estimation, derivatives=True), "ddim": Solver(euler),
+    "uni_pc": Solver(uni_pc), "uni_pc_bh2": Solver(uni_pc),
 }  # fmt: skip
+"""`ddim` (arXiv 2010.02502) without its noise is Euler's step in these variables."""

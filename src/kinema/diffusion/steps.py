@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 COND, UNCOND = "cond", "uncond"
 """The branches of classifier-free guidance: the prompt's, and the negative prompt's."""
+SKIPPED = "cond-skipped"
+"""The prompt's branch, computed without some blocks of the network."""
+OFF, PUBLISHED, COMFYUI = "off", "on", "comfyui"
+"""Whether, and in which form, CFG-Zero* is applied (guidance_variants.py)."""
 HEAD, TAIL = 0.3, 0.1
 """Fractions of the steps at either end that are always computed: the first decide the layout, the last the detail."""
 
@@ -53,3 +59,25 @@ def first_step(num_steps: int, strength: float) -> int:
     """The first step when a noised clip is denoised: of `num_steps`, the last `strength` share is run (Meng et al.
     2021, SDEdit; rounded as in diffusers' pipelines)."""
     return max(num_steps - min(int(num_steps * strength), num_steps), 0)
+
+
+@dataclass(frozen=True)
+class SkipLayers:
+    """Skip layer guidance (guidance_variants.py). layers: numbers of the blocks left out. strength: 0 turns it off.
+    first, last: the fractions of the training timesteps, from the highest, between which it applies. rescale: how far
+    the result is scaled to the standard deviation of the prompt's prediction, 0 to leave it."""
+
+    layers: frozenset[int]
+    strength: float
+    first: float
+    last: float
+    rescale: float = 0.0
+
+    def within(self, num_layers: int) -> SkipLayers:
+        """Without numbers of blocks that the network does not have."""
+        return replace(self, layers=frozenset(layer for layer in self.layers if layer < num_layers))
+
+
+def layer_numbers(text: str) -> frozenset[int]:
+    """The numbers in a text such as "7, 8, 9"."""
+    return frozenset(int(number) for number in re.findall(r"\d{1,6}", text))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..core import windows
-from ..core.family import Cond, Family, Predict
+from ..core.family import Cond, Family, Predict, Staged
 from ..core.options import Sampling
 from ..core.plan import Plan, Span
 from ..diffusion.latents import Latents, each
@@ -24,6 +24,8 @@ def predictor(plan: Plan, family: Family, cond: Cond, span: Span) -> Predict:
     """The family's denoiser for a span, applied window by window if the span is longer than the plan's context. For the
     family a window is a span."""
     options = Sampling.of(plan)
+    if isinstance(family, Staged):
+        return _over_latents(options, family, cond, span)
     found = windows.context(span.num_frames, options.context_length or span.num_frames, options.context_overlap)
     if len(found) == 1:
         return family.predict(cond, span)
@@ -47,18 +49,54 @@ def predictor(plan: Plan, family: Family, cond: Cond, span: Span) -> Predict:
     return run
 
 
+def _over_latents(options: Sampling, family: Staged, cond: Cond, span: Span) -> Predict:
+    """As `predictor`, with windows counted in latent frames, as ComfyUI does: of the option's frames, as many as they
+    fill. Conditions are cut with them."""
+    count, per_latent = family.latent_shape(cond, span)[2], family.num_frames(2) - family.num_frames(1)
+    length, overlap = ((each - 1) // per_latent + 1 for each in (options.context_length, options.context_overlap))
+    if not options.context_length or count <= length:
+        return family.predict(cond, span)
+    if options.context_schedule == "batched":
+        found = windows.batched(count, length)
+    else:
+        found = windows.context(count, length, overlap)
+    places = [slice(window.start, window.stop) for window in found]
+    weights = [windows.fused(options.context_fuse, window, count, overlap) for window in found]
+    denoisers = [
+        family.predict(
+            family.part(cond, each),
+            Span(start=span.start + (family.num_frames(each.start) if each.start else 0),
+                 stop=span.start + family.num_frames(each.stop)),
+        )
+        for each in places
+    ]  # fmt: skip
+
+    def run(x: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, Any]:
+        outputs = [predict(x[:, :, each], t, branches) for predict, each in zip(denoisers, places)]
+        return {
+            branch: blend([(each, one[branch]) for each, one in zip(places, outputs)], x, weights)
+            for branch in branches
+        }
+
+    return run
+
+
 def _cut(part_BCT: torch.Tensor, window: range, num_frames: int) -> slice:
     """The slice of a window's frames along a part's time dimension."""
     length = part_BCT.shape[2]
     return slice(round(window.start * length / num_frames), round(window.stop * length / num_frames))
 
 
-def blend(parts: Sequence[tuple[slice, torch.Tensor]], like_BCT: torch.Tensor) -> torch.Tensor:
-    """The weighted mean of windows (slice of time, prediction), in float32."""
+def blend(
+    parts: Sequence[tuple[slice, torch.Tensor]], like_BCT: torch.Tensor,
+    weights_by_part: Sequence[Sequence[float]] | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """The weighted mean of windows (slice of time, prediction), in float32. weights_by_part: None for pyramids."""
     total, weights = torch.zeros_like(like_BCT, dtype=torch.float32), torch.zeros(like_BCT.shape[2])
     ones = (1,) * (like_BCT.ndim - 3)
-    for places, output in parts:
-        weight_T = torch.tensor(windows.pyramid(places.stop - places.start))
+    for index, (places, output) in enumerate(parts):
+        own = windows.pyramid(places.stop - places.start) if weights_by_part is None else weights_by_part[index]
+        weight_T = torch.tensor(own)
         total[:, :, places] += output.float() * weight_T.view(1, 1, -1, *ones).to(total)
         weights[places] += weight_T
     return total / weights.view(1, 1, -1, *ones).to(total)

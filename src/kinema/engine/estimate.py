@@ -22,7 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ..core import windows
 from ..core.card import Card, Network
 from ..core.events import Part
-from ..core.options import Sampling
+from ..core.options import TWICE, Sampling
 from ..core.plan import Estimate, Plan
 from ..core.registry import family_module
 from ..core.shapes import PixelShape, Stride
@@ -56,13 +56,15 @@ TINY_DECODER = 0.1
 
 
 def evaluations(plan: Plan, from_clip: bool = False) -> int:
-    """Number of network evaluations, one per branch of each computed step, over all spans and passes, for a scheduler
-    with one evaluation per step. from_clip: the plan is an upscale step, whose source clip is not among its
-    conditions."""
+    """Number of network evaluations, one per branch of each computed step, over all spans and passes; two per step with
+    a sampler of TWICE, one with any other scheduler. from_clip: the plan is an upscale step, whose source clip is not
+    among its conditions."""
     given = from_clip or plan.canvas != "model" or any(condition.kind == "source" for condition in plan.conditions)
     sampling, own = Sampling.of(plan), getattr(family_module(plan.family), "branches", None)
     first = steps.first_step(plan.steps, sampling.strength if given else 1.0)
     branches = own(plan) if own else steps.classifier_free(plan.steps, plan.guidance, plan.guidance_interval)
+    if sampling.sampler in TWICE:  # no step is forecast
+        return 2 * steps.count(branches, 1, first) * len(plan.spans) * sampling.free_init
     return steps.count(branches, plan.reuse, first) * len(plan.spans) * sampling.free_init
 
 

@@ -1,4 +1,4 @@
-"""The sampling loop. Every model, condition and profile passes through these two functions."""
+"""The sampling loop. Every model, condition and profile passes through these functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.events import Event, OnEvent, Preview, Progress, ignore
-from ..core.family import Cond, Family, Window
+from ..core.family import Cond, Family, Staged, Window
 from ..core.options import Sampling
 from ..core.plan import Plan, Span
 from ..diffusion import free_init
@@ -81,12 +81,33 @@ def sample(
     spans. finished: the latents of the previous pass over this span (FreeInit). Raises ModelError, naming the step, if
     the latents become non-finite."""
     scheduler = family.scheduler(plan)
-    predict = context.predictor(plan, family, cond, span)
     shape = family.latent_shape(cond, span)
-    noise = context.alike(plan, initial(plan, f"init/{span.start}", shape))
+    frames_first = isinstance(family, Staged) and family.sigma_model(plan).frames_first
+    noise = context.alike(plan, initial(plan, f"init/{span.start}", shape, frames_first=frames_first))
     x, first = family.begin(plan, cond, scheduler, noise)
     if finished is not None:
         x = free_init.reinitialized(scheduler, finished, noise, drawn(plan.seed, f"free_init/{index}", shape), first)
+    return denoise(plan, family, cond, span, scheduler, x, first, index, state, on_event, keep, keep_every)
+
+
+@torch.inference_mode()
+def denoise(
+    plan: Plan,
+    family: Family,
+    cond: Cond,
+    span: Span,
+    scheduler: Any,
+    x: Latents,
+    first: int,
+    index: int = 0,
+    state: SamplingState | None = None,
+    on_event: OnEvent = ignore,
+    keep: Keep | None = None,
+    keep_every: int = 0,
+) -> Any:
+    """Step latents x of one span along the scheduler's timesteps, from number `first` to the last. The rest: see
+    `sample`."""
+    predict = context.predictor(plan, family, cond, span)
     guidance, count = family.guidance(plan, span, scheduler), len(scheduler.timesteps)
     # Second-order schedulers (Heun) evaluate several times a step, not along a single path: no step can be forecast.
     reuse = StepReuse([each.kind for each in guidance], plan.reuse if count == plan.steps else 1)
@@ -100,7 +121,10 @@ def sample(
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            output = guidance[step].combine(predict(shown(scheduler, x, t), t, guidance[step].branches))
+            outputs = predict(shown(scheduler, x, t), t, guidance[step].branches)
+            output = guidance[step].combine(outputs)
+            if (correct := guidance[step].correct) is not None:
+                output = correct(outputs, output, x, noise_level(scheduler, step))
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
         if not finite(x):

@@ -31,7 +31,11 @@ from .plan import plan as make_plan
 from .plan import warn_outside
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from .generate import Keep
     from .resume import SamplingState
+    from .segment import Segment
 
 
 class Engine:
@@ -153,6 +157,40 @@ class Engine:
         from .upscale import upscaled
 
         return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, windows, on_event, self.device)
+
+    # -- parts of a run, for graphs (engine/segment.py) -------------------------------------------------------------
+
+    @quietly
+    def sample_latents(
+        self, plan: Plan, segment: Segment, latents: Any = None, *, on_event: OnEvent = ignore,
+        state: SamplingState | None = None, keep: Keep | None = None, keep_every: int = 0,
+    ) -> Any:  # fmt: skip
+        """Run a part of a plan's steps; see `segment.sample_latents`."""
+        from .segment import sample_latents
+
+        return sample_latents(self.family, plan, segment, latents, on_event, state, keep, keep_every)
+
+    @quietly
+    def decode_latents(self, plan: Plan, latents: Any, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+        """Decode latents from `sample_latents` or `encode_pictures` to frames, as `decode_pictures`; values are cut
+        to uint8, not rounded, as ComfyUI does when it saves them."""
+        from .segment import decode_latents
+
+        yield from decode_latents(self.family, plan, latents, on_event)
+
+    @quietly
+    def decode_pictures(self, plan: Plan, latents: Any, *, on_event: OnEvent = ignore) -> Iterator[np.ndarray]:
+        """Decode latents to float32 frames (n, H, W, 3) in [0, 1], in slices of time."""
+        from .segment import decode_pictures
+
+        yield from decode_pictures(self.family, plan, latents, on_event)
+
+    @quietly
+    def encode_pictures(self, plan: Plan, frames_FHWC: np.ndarray) -> Any:
+        """Encode float frames (F, H, W, 3) in [0, 1] to latents for `sample_latents`."""
+        from .segment import encode_pictures
+
+        return encode_pictures(self.family, plan, frames_FHWC)
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
         """The manifest of a clip of this plan, as JSON."""

@@ -55,15 +55,15 @@ class PipelineParts:
     def networks(self) -> list[Any]:
         return [self.text_encoder, self.unet, self.vae, *(self.second[1:] if self.second else ())]
 
-    def encode_prompt(self, prompt: str, residency: Residency, skip: int) -> PromptStates:
-        """Encode a prompt to the denoiser's text inputs."""
+    def encode_prompt(self, prompt: str, residency: Residency, skip: int, weigh: bool = False) -> PromptStates:
+        """Encode a prompt to the denoiser's text inputs. weigh: parentheses weigh words."""
         with residency.using(self.text_encoder) as encoder:
             if self.second is None:
-                return PromptStates(text_states(prompt, self.tokenizer, encoder, residency.device, skip))
+                return PromptStates(text_states(prompt, self.tokenizer, encoder, residency.device, skip, weigh))
             tokenizer, other = self.second
             with residency.using(other) as second:
                 found = two_text_states(
-                    prompt, (self.tokenizer, tokenizer), (encoder, second), residency.device, skip
+                    prompt, (self.tokenizer, tokenizer), (encoder, second), residency.device, skip, weigh
                 )  # fmt: skip
         return PromptStates(*found)
 
@@ -131,8 +131,9 @@ class ClipModel:
         adapters.use(self.parts.unet, prepared.styles, names=self.adapter_names)
         adapters.use(self.parts.text_encoder, prepared.styles, text=True)
         prompts, options = dict(zip(("cond", "uncond"), encoded(plan).values())), ClipOptions.of(plan)
+        weigh = options.prompt_weights != "off"
         text = {
-            branch: self.parts.encode_prompt(prompt, self.residency, options.clip_skip).to(self.dtype)
+            branch: self.parts.encode_prompt(prompt, self.residency, options.clip_skip, weigh).to(self.dtype)
             for branch, prompt in prompts.items()
         }
         source = None

@@ -44,7 +44,7 @@ class HlsSettings:
 
 
 @dataclass(frozen=True)
-class Segment:
+class HlsSegment:
     number: int
     frame: int
     frames: int
@@ -76,11 +76,11 @@ class HlsOutput:
         self.gops = math.ceil(self.settings.segment_s * shape.fps / shape.gop)
         self.frames = self.gops * shape.gop
         self.target_s = math.ceil(self.frames / shape.fps)
-        self.segments: list[Segment] = []
+        self.segments: list[HlsSegment] = []
         self.left_discontinuities = self.lost = 0
         self.next_number, self.next_frame = 0, 0
         self.jump, self.trouble, self.at = False, "", 0.0
-        self.pending: deque[tuple[Segment, bytes, dict[int, int]]] = deque()
+        self.pending: deque[tuple[HlsSegment, bytes, dict[int, int]]] = deque()
         self.video: list[MediaPacket] = []
         self.audio: list[MediaPacket] = []
         self.timeline: PlayoutTimeline | None = None
@@ -113,7 +113,7 @@ class HlsOutput:
             leftover.unlink(missing_ok=True)
         kept = read_state(self.state) or {}
         try:
-            segments = [Segment(**item) for item in kept["segments"]]
+            segments = [HlsSegment(**item) for item in kept["segments"]]
             number, frame, timeline = kept["next_number"], kept["next_frame"], PlayoutTimeline(**kept["timeline"])
             counters = {int(pid): count for pid, count in kept["counters"].items()}
             left = kept["left_discontinuities"]
@@ -174,7 +174,7 @@ class HlsOutput:
         own = [media for media in self.audio if since <= media.at < until]
         self.video, self.audio = [], [media for media in self.audio if media.at >= until]
         data = self.segmenter.segment(video, own)
-        segment = Segment(-1, first, len(video), self.at, self.jump, len(data))
+        segment = HlsSegment(-1, first, len(video), self.at, self.jump, len(data))
         self.jump = False
         self.pending.append((segment, data, dict(self.segmenter.counters)))
         self._publish()
@@ -208,7 +208,7 @@ class HlsOutput:
             self._put(replace(segment, number=self.next_number), data, counters)
             self.pending.popleft()
 
-    def _put(self, segment: Segment, data: bytes, counters: dict[int, int]) -> None:
+    def _put(self, segment: HlsSegment, data: bytes, counters: dict[int, int]) -> None:
         self.reserve.put(self.on_air / segment.name, data, NOTHING)
         segments = [*self.segments, segment][-self.settings.listed :]
         left = self.left_discontinuities + sum(one.jump for one in self.segments if one not in segments)

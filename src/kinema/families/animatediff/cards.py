@@ -26,7 +26,7 @@ ACCEPTS = (
 def options(base: str, context: int) -> dict[str, Option]:
     found = AnimateDiffOptions.table(
         base=base, context_length=context, context_overlap=4, strength=0.8, free_init=1, controlnet="",
-        control_scale=1.0, clip_skip=0, decode_chunk=8,
+        control_scale=1.0, clip_skip=0, decode_chunk=8, prompt_weights="off",
     )  # fmt: skip
     for name, most in (("context_length", 32), ("context_overlap", 31)):
         found[name] = found[name].model_copy(update={"maximum": float(most)})

@@ -23,7 +23,7 @@ PROFILES: dict[Profile, ProfileRule] = {
 """The quality of the faster profiles was not measured with the published weights."""
 OPTIONS = SvdOptions.table(
     motion=127, augmentation=0.02, first_guidance=1.0, guidance_shape="linear", decode_chunk=14, sampler="checkpoint",
-    schedule="checkpoint",
+    schedule="checkpoint", noise="stream",
 )  # fmt: skip
 NETWORK = Network(
     parameters=1_524_623_082, width=1280, layers=4, text_parameters=632_076_800, text_length=1,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from ...core.plan import Plan, Span
 from ...diffusion import scheduling
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.noise import noise
-from ...diffusion.pixels import from_unit
-from ...diffusion.samplers import V, chosen
+from ...diffusion.pixels import as_chunks, from_unit
+from ...diffusion.prediction import LatentScale, SigmaModel, V, denoised
+from ...diffusion.samplers import chosen
 from ...diffusion.sigma_schedules import edm_levels
+from ...sd import frames
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
@@ -110,8 +113,25 @@ class SvdFamily:
         scheduler = type(self.parts.scheduler).from_config(self.parts.scheduler.config)
         scheduler.set_timesteps(plan.steps, device=self.device)
         scheduler.set_begin_index(0)
-        levels = edm_levels(scheduler.config.sigma_min, scheduler.config.sigma_max)
-        return chosen(scheduler, SvdOptions.of(plan), plan, V, levels, levels.timestep)
+        return chosen(scheduler, SvdOptions.of(plan), plan, self.sigma_model(plan))
+
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        config = self.parts.scheduler.config
+        levels = edm_levels(config.sigma_min, config.sigma_max)
+        return SigmaModel(V, levels, levels.timestep, frames_first=True)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(0.0, 1 / self.parts.vae.config.scaling_factor)
+
+    def part(self, cond: SvdCond, places: slice) -> SvdCond:
+        return cond  # the same for all frames
+
+    def num_frames(self, latent_frames: int) -> int:
+        return latent_frames
+
+    def encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
+        with self.residency.using(self.parts.vae) as vae:
+            return frames.encode(vae, x_BCFHW)
 
     def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
@@ -150,27 +170,28 @@ class SvdFamily:
 
     # -- after the loop --------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         """Decode `decode_chunk` frames at a time with the temporal decoder."""
-        size = SvdOptions.of(plan).decode_chunk
-        for first in range(0, span.num_frames, size):
-            with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
-                frames = self._pixels(vae, latents_BCTHW[:, :, first : first + size])
-            yield Chunk(frames, span.start + first, plan.fps)
+        slices = self.decode_pixels(latents_BCTHW, plan)
+        yield from as_chunks(slices, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan) -> Iterator[torch.Tensor]:
+        for part_BCTHW in latents_BCTHW.split(SvdOptions.of(plan).decode_chunk, 2):
+            with self.residency.using(self.parts.vae) as vae:
+                yield self._pixels(vae, part_BCTHW)
 
     @torch.inference_mode()
     def preview(
         self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
     ) -> np.ndarray:
-        """Preview the middle frame. In Karras' form with velocity outputs: clean = x / (s^2 + 1) - s / sqrt(s^2 + 1) *
-        out."""
-        clean = x_BCTHW / (sigma**2 + 1) - output_BCTHW * sigma / (sigma**2 + 1) ** 0.5
+        """Preview the middle frame."""
+        clean = denoised(V, output_BCTHW, x_BCTHW, sigma)
         middle = clean.shape[2] // 2
         with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
-            return self._pixels(vae, clean[:, :, middle : middle + 1])
+            return from_unit(self._pixels(vae, clean[:, :, middle : middle + 1]))
 
-    def _pixels(self, vae: Any, latents_BCTHW: torch.Tensor) -> np.ndarray:
+    @torch.inference_mode()
+    def _pixels(self, vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         z_NCHW = latents_BCTHW[0].transpose(0, 1).to(self.device, vae.dtype) / vae.config.scaling_factor
-        pixels_NCHW = vae.decode(z_NCHW, num_frames=len(z_NCHW)).sample
-        return from_unit(pixels_NCHW)
+        found: torch.Tensor = vae.decode(z_NCHW, num_frames=len(z_NCHW)).sample
+        return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.conditions import SEEN
 from ...core.request import Profile
 from .options import WanOptions
 
@@ -25,18 +26,18 @@ CONTROLS = (
 )  # fmt: skip
 ACCEPTS = {
     "t2v": ("source", "style"),
-    "i2v": ("image:first", "style"),
+    "i2v": ("image:first", SEEN, "style"),
     "ti2v": ("image:first", "source", "style"),
-    "fun-control": (*CONTROLS, "image:first", "style"),
-    "fun-control-ref": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-control": (*CONTROLS, "image:first", SEEN, "style"),
+    "fun-control-ref": (*CONTROLS, "image:first", SEEN, "reference", "style"),
     "fun-control-2.2": (*CONTROLS, "image:first", "reference", "style"),
     "fun-control-5b": (*CONTROLS, "image:first", "reference", "style"),
-    "fun-camera": ("camera", "image:first", "style"),
+    "fun-camera": ("camera", "image:first", SEEN, "style"),
     "fun-camera-2.2": ("camera", "image:first", "style"),
-    "flf2v": ("image:first", "image:last", "style"),
-    "inp": ("image:first", "image:last", "style"),
+    "flf2v": ("image:first", "image:last", SEEN, "style"),
+    "inp": ("image:first", "image:last", SEEN, "style"),
     "inp-2.2": ("image:first", "image:last", "style"), "inp-5b": ("image:first", "image:last", "style"),
-    "ati": ("image:first", "trajectory", "style"),
+    "ati": ("image:first", SEEN, "trajectory", "style"),
     "t2v-a14b": ("source", "style"), "t2v-a14b-high": ("source", "style"), "t2v-a14b-low": ("source", "style"),
     "i2v-a14b": ("image:first", "image:last", "style"),
     "i2v-a14b-high": ("image:first", "image:last", "style"), "i2v-a14b-low": ("image:first", "image:last", "style"),
@@ -57,6 +58,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "i2v-a14b": _FIRST, "i2v-a14b-high": _FIRST, "i2v-a14b-low": _FIRST,
 }  # fmt: skip
 """The kinds that are not listed need no condition."""
+STAGES = ("-high", "-low", "-2.2")
+"""Ends of the kinds of which a file is one of two experts."""
 PAIRS = {"t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5}}
 """Kinds of two experts, with the published values of their options."""
 ALONE = (
@@ -84,8 +87,16 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
         own["first_frame"] = "kept"
     if variant.startswith("fun-camera"):
         own |= {"camera_lens": [0.5, 0.5, 0.5, 0.5], "camera_speed": 1.0}
-    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
-    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
+    guidance: dict[str, JsonValue] = {
+        "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
+        "skip_rescale": 0.0,
+    }  # fmt: skip
+    context: dict[str, JsonValue] = {
+        "context_length": 0, "context_overlap": 30, "context_schedule": "standard_static", "context_fuse": "pyramid"
+    }  # fmt: skip
+    guidance = {} if variant in PAIRS else guidance
+    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance, **context)
 
 
 def sizes(*trained: tuple[int, int], max_area: int = 1280 * 720, multiple: int = 16) -> SizeRule:
@@ -134,6 +145,7 @@ def entry(
         aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),) if hub and not notes else (),
         notes=notes,
         single_files=files,
+        stage=variant.endswith(STAGES),
         accepts=ACCEPTS[variant],
         needs=NEEDS.get(variant, ()),
         size=sizes,

@@ -34,7 +34,8 @@ def latent_frames(vae: Any, num_frames: int) -> int:
     return (num_frames - 1) // time_factor(vae) + 1
 
 
-def _mean_std(vae: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def mean_std(vae: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean and the standard deviation of the latents, each (1, z, 1, 1, 1)."""
     shape = (1, vae.config.z_dim, 1, 1, 1)
     return (
         torch.tensor(vae.config.latents_mean, device=device).view(shape),
@@ -49,7 +50,7 @@ def encode(vae: Any, x_BCFHW: torch.Tensor) -> torch.Tensor:
     """
     parameter = next(vae.parameters())
     z = vae.encode(x_BCFHW.to(parameter.device, parameter.dtype)).latent_dist.mode().float()
-    mean, std = _mean_std(vae, z.device)
+    mean, std = mean_std(vae, z.device)
     return (z - mean) / std
 
 
@@ -60,7 +61,7 @@ def decode(vae: Any, z_BCTHW: torch.Tensor) -> Iterator[torch.Tensor]:
     from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 
     parameter = next(vae.parameters())
-    mean, std = _mean_std(vae, z_BCTHW.device)
+    mean, std = mean_std(vae, z_BCTHW.device)
     with torch.no_grad():
         z = vae.post_quant_conv((z_BCTHW.float() * std + mean).to(parameter.dtype))
     memory: list[Any] = [None] * vae._cached_conv_counts["decoder"]

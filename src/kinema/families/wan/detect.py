@@ -15,7 +15,7 @@ from ...weights.headers import header
 from ...weights.names import model_name
 from . import variants
 from .card_list import CARDS
-from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, options
+from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, options
 from .fun_layout import is_fun
 from .variants import Signs
 
@@ -259,6 +259,7 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
             "title": f"Wan {kind} of {layers} layers, {width} wide",
             "licence": "unknown",
             "variant": kind,
+            "stage": kind.endswith(STAGES),
             "accepts": ACCEPTS[kind] + (("trajectory",) if kind == "vace" and text_dim < 1024 else ()),
             "needs": NEEDS.get(kind, ()),
             "size": MINI.size.model_copy(update={"multiple": 2 * space}),

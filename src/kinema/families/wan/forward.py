@@ -7,6 +7,7 @@ rounding (tested against diffusers). Suffixes: core/shapes.py.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,9 +146,12 @@ def _image_tokens(embedder: Any, image_BLD: torch.Tensor) -> torch.Tensor:
     return tokens
 
 
-def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, known: int = 0) -> torch.Tensor:
+def forward(
+    model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, known: int = 0, skipped: Container[int] = ()
+) -> torch.Tensor:  # fmt: skip
     """Run the denoiser once. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`. t: timestep in [0, 1000].
-    known: number of first latent frames that are clean, at time 0.
+    known: number of first latent frames that are clean, at time 0. skipped: numbers of blocks to leave out; the hints
+    of VACE after them are added all the same.
 
     Returns the flow, (branches, C_out, T, H, W), in x's dtype.
     """
@@ -182,7 +186,8 @@ def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, kn
             hints[layer] = hint if scale == 1.0 else hint * scale
 
     for layer, block in enumerate(model.blocks):
-        hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
+        if layer not in skipped:
+            hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
         if layer in hints:
             hidden = hidden + hints.pop(layer)
 

@@ -34,9 +34,14 @@ def condition(plan: Plan, prepared: WanPrepared, encode: Callable[[torch.Tensor]
 
 def image_states(prepared: WanPrepared, network: Any, processor: Any, encoder: Any) -> torch.Tensor:
     """The image states of a request, (1, L, D): those of the first picture and, for a network with places for two, of
-    the last one after it; zeros without a picture, as Fun-InP is trained."""
+    the last one after it; zeros without a picture, as Fun-InP is trained. Pictures that are only seen take the place
+    of the frames."""
     two = network.config.pos_embed_seq_len is not None
-    pictures = [prepared.first_BCHW, prepared.last_BCHW if two else None]
+    first, last = (
+        on_canvas if other is None else other
+        for other, on_canvas in zip(prepared.seen, (prepared.first_BCHW, prepared.last_BCHW))
+    )
+    pictures = [first, last if two else None]
     found = [vision_states(each, processor, encoder) for each in pictures if each is not None]
     if not found:
         config = encoder.config

@@ -6,7 +6,7 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from ...core.errors import ModelError
 from ...core.family import Predict, Window
 from ...core.plan import Plan, Span, encoded
 from ...core.prompt import cut_notes
-from ...diffusion import flow, scheduling
+from ...diffusion import flow, scheduling, weighted_text
 from ...diffusion.guidance import GuidanceStep, classifier_free
+from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
-from ...diffusion.samplers import FLOW, chosen
+from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
+from ...diffusion.samplers import chosen
 from ...diffusion.sigma_schedules import flow_levels
+from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
@@ -32,57 +35,12 @@ from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_la
 from .adapter_names import ADAPTER_NAMES
 from .cards import GRIDS
 from .options import WanOptions
+from .parts import WanCond, WanParts
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this total number of tokens; above, one at a time (attention then fills the device,
 and a batch would only double the memory)."""
 PROMPTS_KEPT = 32
-
-
-@dataclass(frozen=True)
-class WanCond:
-    """The conditions of a request: text states of each branch (1, L, D), channels concatenated to the noise, VACE's
-    context, latents of the source clip (reference images first), the transformer's adapters (styles and the file of a
-    student), and the latents' size."""
-
-    text: dict[str, torch.Tensor]
-    image_BLD: torch.Tensor | None
-    concat_BCTHW: torch.Tensor | None
-    control_BCTHW: torch.Tensor | None
-    control_scale: tuple[float, ...]
-    source_BCTHW: torch.Tensor | None
-    styles: tuple[tuple[str, float], ...]
-    student: Path | None
-    num_references: int
-    grid: tuple[int, int]
-    low_precision: bool
-    known_BCTHW: torch.Tensor | None = None
-    """Latents of the first frame, which stay as they are (TI2V-5B)."""
-    levels: dict[float, float] | None = None
-    """The sigma of each timestep of the plan's scheduler, if the known frame needs it."""
-    camera_BLD: torch.Tensor | None = None
-    reference_BCHW: torch.Tensor | None = None
-    """The inputs of the additional parts of Fun models (fun.py)."""
-
-
-@dataclass
-class WanParts:
-    """The networks of a checkpoint, as diffusers and transformers classes."""
-
-    tokenizer: Any
-    text_encoder: Any
-    transformer: Any
-    vae: Any
-    scheduler: Any
-    image_encoder: Any = None
-    image_processor: Any = None
-    tiny_decoder: Any = None
-    transformer_2: Any = None
-    """The expert for low noise, if `transformer` is one for high noise."""
-    folder: Path | None = None
-    """The checkpoint's folder, if it is one; it may contain a few-step student."""
-    files: tuple[Path, ...] = ()
-    """The weight files of the other parts, if the checkpoint is a single file."""
 
 
 class WanFamily:
@@ -99,7 +57,7 @@ class WanFamily:
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
         self.patch = parts.transformer.config.patch_size[1]
-        self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+        self.prompts: OrderedDict[tuple[str, int, bool], torch.Tensor] = OrderedDict()
         if device.type == "cpu":
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
@@ -125,7 +83,8 @@ class WanFamily:
         self._use_styles(prepared.styles, student)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
-        states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
+        weigh = options.prompt_weights != "off"
+        states = {branch: self.text_states(each, options.text_length, weigh) for branch, each in prompts.items()}
         image = concat = control = None
         scale: tuple[float, ...] = ()
         network = self.parts.transformer
@@ -167,23 +126,31 @@ class WanFamily:
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision, known, levels, camera, reference,
+            plan.low_precision, known, levels, camera, reference, options.skip.layers,
         )  # fmt: skip
 
     def _placed(self, x: torch.Tensor) -> torch.Tensor:
         return x.to(self.device, self.dtype)
 
-    def text_states(self, prompt: str, length: int) -> torch.Tensor:
-        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts."""
-        key = (clean(prompt), length)
+    def text_states(self, prompt: str, length: int, weigh: bool = False) -> torch.Tensor:
+        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts. weigh:
+        parentheses weigh words."""
+        key = (prompt if weigh else clean(prompt), length, weigh)
         if key not in self.prompts:
-            tokens = self.parts.tokenizer(
-                [key[0]], max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
-            )
+            weights: list[float] = []
+            if weigh:
+                ids, weights = weighted_text.tokens(prompt, self.parts.tokenizer, length)
+            else:
+                ids = self.parts.tokenizer([key[0]], max_length=length, truncation=True, add_special_tokens=True)[
+                    "input_ids"
+                ][0]
+            ids_BL = torch.tensor([ids], device=self.device)
             with self.residency.using(self.parts.text_encoder) as encoder:
-                found = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device))
-            states_BLD = found.last_hidden_state.to(self.device, self.dtype)
-            self.prompts[key] = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+                states_BLD = encoder(ids_BL, torch.ones_like(ids_BL)).last_hidden_state.to(self.device, self.dtype)
+            states_BLD = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+            if any(weight != 1.0 for weight in weights):
+                states_BLD = weighted_text.apply(states_BLD, self.text_states("", length), weights)
+            self.prompts[key] = states_BLD
             while len(self.prompts) > PROMPTS_KEPT:
                 self.prompts.popitem(last=False)
         self.prompts.move_to_end(key)
@@ -227,9 +194,26 @@ class WanFamily:
     def scheduler(self, plan: Plan) -> Any:
         """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
         steps, or Euler for a student's sigmas."""
-        options, own = WanOptions.of(plan), self._own_scheduler(plan)
-        levels = flow_levels(options.shift)
-        return chosen(own, options, plan, FLOW, levels, levels.timestep)
+        return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
+
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        levels = flow_levels(WanOptions.of(plan).shift)
+        return SigmaModel(FLOW, levels, levels.timestep)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def part(self, cond: WanCond, places: slice) -> WanCond:
+        concat, control = (
+            each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
+        )
+        camera = cond.camera_BLD
+        if camera is not None and concat is not None and cond.concat_BCTHW is not None:
+            camera = camera.unflatten(1, (cond.concat_BCTHW.shape[2], -1))[:, places].flatten(1, 2)
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control, camera_BLD=camera)
+
+    def num_frames(self, latent_frames: int) -> int:
+        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
 
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
@@ -252,7 +236,11 @@ class WanFamily:
     def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
         if self.parts.transformer_2 is not None:
             return experts.guidance(plan, (float(t) for t in scheduler.timesteps))
-        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        found = classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
+        options = WanOptions.of(plan)
+        sigmas = [scheduling.noise_level(scheduler, step) for step in range(len(found))]
+        skip = options.skip.within(len(self.parts.transformer.blocks))
+        return corrected(found, sigmas, self.sigma_model(plan), plan.guidance, options.cfg_zero, skip)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
@@ -265,7 +253,7 @@ class WanFamily:
             if branches not in bound:
                 bound[branches] = forward.bind(
                     self.denoisers[experts.split(branches[0])[0]],
-                    torch.cat([cond.text[experts.split(branch)[1]] for branch in branches]),
+                    torch.cat([cond.text[COND if each == SKIPPED else experts.split(each)[1]] for each in branches]),
                     shape,
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
@@ -281,12 +269,15 @@ class WanFamily:
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
-            groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
+            plain = tuple(branch for branch in branches if branch != SKIPPED)
+            groups = [plain] if tokens * len(plain) <= BATCH_TOKENS else [(branch,) for branch in plain]
+            groups += [(SKIPPED,)] * (len(branches) - len(plain))
             outputs: dict[str, torch.Tensor] = {}
             model = self.denoisers[experts.split(branches[0])[0]]
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known)
+                    left_out = cond.skipped if SKIPPED in group else ()
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known, left_out)
                     if known is not None:
                         sigma = (cond.levels or {}).get(float(t), float(t) / 1000)
                         found = ti2v.towards(found, x_BCTHW.expand(len(group), -1, -1, -1, -1), known, sigma)
@@ -298,14 +289,16 @@ class WanFamily:
     # -- after the loop --------------------------------------------------------------------------------------------
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        latents = self._without_references(latents_BCTHW, span)
+        frames = self.decode_pixels(self._without_references(latents_BCTHW, span), plan)
+        yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+
+    def decode_pixels(self, latents_BCTHW: torch.Tensor, plan: Plan) -> Iterator[torch.Tensor]:
         tiny = WanOptions.of(plan).decoder == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
-            slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
-            frames = (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
-            yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
+            slices = decode.decode_tiny(decoder, latents_BCTHW) if tiny else decode.decode(decoder, latents_BCTHW)
+            yield from (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
 
     @torch.inference_mode()
     def preview(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...core.options import Sampling
+from ...diffusion.steps import SkipLayers, layer_numbers
 
 
 class WanOptions(Sampling):
@@ -57,3 +58,26 @@ class WanOptions(Sampling):
         "keep",
         description="read: replace words outside the model's small vocabulary by known words; keep: leave them",
     )
+    context_overlap: Annotated[int, Field(ge=0)] = Field(30, description="frames shared by neighbouring windows")
+    cfg_zero: Literal["off", "on", "comfyui"] = Field(
+        "off",
+        description="CFG-Zero*: scale the negative branch of guidance to the prompt's. on: as published; "
+        "comfyui: as its node CFGZeroStar computes it",
+    )
+    skip_layers: Annotated[str, Field(max_length=200)] = Field(
+        "", description='skip layer guidance, away from the network without these blocks, as "7, 8, 9"; empty: none'
+    )
+    skip_strength: Annotated[float, Field(ge=0.0, le=10.0)] = Field(3.0, description="strength of skip layer guidance")
+    skip_from: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.01, description="fraction of the noise schedule at which skip layer guidance begins"
+    )
+    skip_to: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.15, description="fraction at which it ends")
+    skip_rescale: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        0.0, description="how far skip layer guidance keeps the contrast of the prompt's prediction"
+    )
+
+    @property
+    def skip(self) -> SkipLayers:
+        return SkipLayers(
+            layer_numbers(self.skip_layers), self.skip_strength, self.skip_from, self.skip_to, self.skip_rescale
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         found = _on_model_canvas(request, card, known)
     _check_layers(found, card)
+    found = _check_skipped(found, card)
+    _check_windows(found)
     if WanOptions.of(found).unknown_words == "read":
         found = vocabulary.read_prompt(found, card)
     return found
@@ -105,6 +108,32 @@ def _check_layers(plan: Plan, card: Card) -> None:
             value=list(scale),
             legal=f"1 number, or {card.network.hint_layers} (one per VACE layer)",
         )
+
+
+def _check_skipped(plan: Plan, card: Card) -> Plan:
+    """Note blocks that the network does not have. RequestError if `skip_layers` is no list of numbers."""
+    options = WanOptions.of(plan)
+    layers = options.skip.layers
+    if not re.fullmatch(r"[\d,;\s\[\]]*", options.skip_layers) or (options.skip_layers.strip() and not layers):
+        raise RequestError(
+            f"skip_layers = {options.skip_layers!r} is no list of blocks.", field="options.skip_layers",
+            value=options.skip_layers, legal='numbers of blocks, as "7, 8, 9"',
+        )  # fmt: skip
+    beyond = sorted(layer for layer in layers if layer >= card.network.layers)
+    if not beyond:
+        return plan
+    note = f"skip_layers: {', '.join(map(str, beyond))} have no effect; the network has {card.network.layers} blocks."
+    return plan.model_copy(update={"notes": (*plan.notes, note)})
+
+
+def _check_windows(plan: Plan) -> None:
+    options = WanOptions.of(plan)
+    length, overlap = options.context_length, options.context_overlap
+    if length and options.context_schedule != "batched" and overlap >= length:
+        raise RequestError(
+            f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap", value=overlap,
+            legal=f"0 to {length - 1}", nearest=length // 3,
+        )  # fmt: skip
 
 
 def _check_frame_numbers(plan: Plan) -> None:

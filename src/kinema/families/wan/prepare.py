@@ -24,12 +24,14 @@ DOT_RGB = (255, 255, 255)
 class WanPrepared(Prepared):
     """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
     references: pictures on white or covering the canvas, each (1, 3, H, W). last_BCHW: the picture for the last frame.
+    seen: pictures for the image encoder in place of the first and the last, each (1, 3, H, W) of any size.
     paths: one (F, 2) array per trajectory, in fractions of the frame. has_clip: the source contains a clip, not only
     single frames. control_BCFHW: the control clip alone, not longer than it is."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
     last_BCHW: torch.Tensor | None = None
+    seen: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
     paths: tuple[np.ndarray, ...] = ()
     has_clip: bool = False
     control_BCFHW: torch.Tensor | None = None
@@ -44,6 +46,7 @@ def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> Wa
     styles: list[tuple[str, float]] = []
     paths: list[np.ndarray] = []
     first = last = None
+    seen: dict[str, torch.Tensor] = {}
     conditions = sorted(plan.conditions, key=lambda c: ORDER.index(c.kind))
     if window is not None:
         if window.control_FHWC is not None:
@@ -76,14 +79,17 @@ def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> Wa
             index = frame_number(condition.at, plan.frames)
             canvas.keep_frame(index, still)
             first, last = (still if index == 0 else first), (still if condition.at == "last" else last)
+            if condition.seen is not None:
+                seen[str(condition.at)] = image.to_unit(inputs.picture(condition.seen))[None]
         elif condition.kind == "reference":
             draw = image.still if cover else image.letterbox
             references += [draw(inputs.picture(each), *size) for each in condition.images]
         elif condition.kind == "style":
             styles.append((condition.adapter, condition.weight))
     source, masked = canvas.finished()
+    others = (seen.get("first"), seen.get("last"))
     return WanPrepared(
-        source, first, tuple(styles), masked, tuple(references), last, tuple(paths), canvas.source_frames > 0,
+        source, first, tuple(styles), masked, tuple(references), last, others, tuple(paths), canvas.source_frames > 0,
         canvas.control,
     )  # fmt: skip
 

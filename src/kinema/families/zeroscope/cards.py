@@ -35,7 +35,9 @@ MAX_FRAMES, MAX_SIDE_PX = 1024, 4096
 
 
 def options(strength: float) -> dict[str, Option]:
-    return ZeroscopeOptions.table(strength=strength, low_memory=False, decode_chunk=8, clip_skip=0)
+    return ZeroscopeOptions.table(
+        strength=strength, low_memory=False, decode_chunk=8, clip_skip=0, prompt_weights="off"
+    )  # fmt: skip
 
 
 def _card(

@@ -16,6 +16,8 @@ from .table import DECLARED
 
 INPUT = "input"
 """ComfyUI's folder of pictures and clips."""
+TRACKERS = "sam3*.safetensors"
+"""Files in whose place Kinema's own tracker works (`segmentation/`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def _found(
         return ModelFile(name, folder, nodes, card.id, is_here, supply)
     if folder == "loras":
         return ModelFile(name, folder, nodes, "", False, f"a LoRA: `--model FILE=LORA`, or FILE=none{fetched}")
+    if fnmatchcase(plain_name(name), TRACKERS):
+        return ModelFile(name, folder, nodes, "tracker", True, "not read: Kinema's tracker takes its place", part=True)
     if family := _part_of(name):
         of = [card for card in cards if card.family == family and card.id in used]
         is_here = any(_here(card) for card in of)
