@@ -295,6 +295,10 @@ def test_an_expert_alone_and_how_far_each_reaches(pairs, picture):
 
 
 def test_guidance_of_one_expert_only(pairs, picture):
+    options = {name: value for name, value in OPTIONS.items() if name != "low_guidance"}
+    for guidance, low in ((None, 3.0), (1.0, 1.0)):
+        made = planned(pairs / "t2v", picture, conditions=(), guidance=guidance, options=options)
+        assert made.options["low_guidance"] == low, "a requested guidance is that of both experts"
     made = planned(pairs / "t2v", picture, conditions=(), guidance=1.0, options=OPTIONS)
     found = [step.branches for step in experts.guidance(made, (999.0, 800.0, 799.0))]
     assert found == [("high/cond",), ("high/cond",), ("low/cond", "low/uncond")]
