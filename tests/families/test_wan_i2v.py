@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from kinema.core.condition_rules import check
 from kinema.core.conditions import Image as ImageCondition
@@ -405,3 +406,17 @@ def test_two_stages_of_a_graph_equal_the_pair(pairs, picture):
         stage = planned(path, picture, conditions=ends, guidance=guidance, options=OPTIONS | sampling)
         parts = sample_latents(alone, stage, part, parts)
     assert (parts - whole).abs().max() < TOLERANCE
+
+
+def test_a_lora_for_high_noise_leaves_the_other_expert_alone(pairs, picture, tmp_path):
+    path, file = pairs / "t2v", tmp_path / "quick_high_noise.safetensors"
+    name = "diffusion_model.blocks.0.self_attn.q.lora_{}.weight"
+    save_file({name.format("down"): torch.ones(2, 48) * 0.2, name.format("up"): torch.ones(48, 2)}, file)
+    family = load(recognise(path), path, "cpu")
+    style = ({"kind": "style", "adapter": str(file)},)
+    for boundary, reaches in ((1.0, False), (0.0, True)):
+        options = OPTIONS | {"boundary": boundary}
+        plain, styled = (
+            latents(family, planned(path, picture, conditions=each, options=options, steps=1)) for each in ((), style)
+        )
+        assert bool((styled - plain).abs().max() > 1e-3) == reaches
