@@ -16,7 +16,19 @@ from .file_parts import missing
 from .options import WanOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "PART_FILES", "complete", "load", "missing", "plan", "recognise"]
+__all__ = [
+    "ADAPTER_NAMES",
+    "CARDS",
+    "MODEL_FOLDER",
+    "OPTIONS",
+    "PART_FILES",
+    "complete",
+    "load",
+    "missing",
+    "plan",
+    "recognise",
+]
+MODEL_FOLDER = "diffusion_models"
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
