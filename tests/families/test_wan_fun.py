@@ -425,6 +425,11 @@ def test_what_is_refused(models, media, tmp_path):
             ),
             card,
         )  # fmt: skip
+    camera = "wan2.1_fun_camera_v1.1_tiny"
+    with pytest.raises(RequestError, match="focal length 0"):
+        planned(models, camera, media, "camera", camera_lens=[0.5, 0, 0.5, 0.5])
+    with pytest.raises(RequestError, match="control:edge"):
+        planned(models, camera, media, "control")
     for name, gone, more, words in (
         ("wan2.1_fun_control_v1.1_tiny", "ref_conv.bias", {}, "ref_conv.bias is missing"),
         ("wan2.1_fun_camera_v1.1_tiny", "control_adapter.conv.bias", {}, "control_adapter.conv.bias is missing"),

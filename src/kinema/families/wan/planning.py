@@ -42,6 +42,7 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
     _check_references(found, card)
+    _check_lens(found)
     if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
@@ -173,6 +174,15 @@ def _check_references(plan: Plan, card: Card) -> None:
         raise RequestError(
             f"{card.id} takes one reference picture, got {len(images)}.",
             field="conditions.reference", value=len(images), legal="one picture", nearest=1,
+        )  # fmt: skip
+
+
+def _check_lens(plan: Plan) -> None:
+    lens = WanOptions.of(plan).camera_lens
+    if not all(lens[:2]):
+        raise RequestError(
+            "A lens of focal length 0 sees nothing.", field="options.camera_lens", value=list(lens),
+            legal="focal lengths x and y above 0, then the centre",
         )  # fmt: skip
 
 
