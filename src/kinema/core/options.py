@@ -46,7 +46,7 @@ CHECKPOINT = "checkpoint"
 Sampler = Literal[
     "checkpoint", "euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpmpp_2s_ancestral",
     "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "lcm", "ipndm", "res_multistep", "gradient_estimation",
-    "ddim", "uni_pc", "uni_pc_bh2",
+    "ddim", "deis", "er_sde", "uni_pc", "uni_pc_bh2",
 ]  # fmt: skip
 """The checkpoint's own, or those of diffusion/samplers.py."""
 TWICE = ("heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde")
