@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,16 +22,16 @@ from ...diffusion import flow, scheduling, weighted_text
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
-from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
 from ...diffusion.samplers import chosen
-from ...diffusion.sigma_schedules import flow_levels
 from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, vace
+from . import cpu_autoencoder, decode, forward, i2v, prepare, text_encoding, vace
 from .adapter_names import ADAPTER_NAMES
+from .in_parts import InParts
 from .options import WanOptions
+from .text_encoding import clean
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this total number of tokens; above, one at a time (attention then fills the device,
@@ -80,7 +78,7 @@ class WanParts:
     """The weight files of the other parts, if the checkpoint is a single file."""
 
 
-class WanFamily:
+class WanFamily(InParts):
     """A loaded Wan model. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
@@ -149,17 +147,11 @@ class WanFamily:
         parentheses weigh words."""
         key = (prompt if weigh else clean(prompt), length, weigh)
         if key not in self.prompts:
-            weights: list[float] = []
-            if weigh:
-                ids, weights = weighted_text.tokens(prompt, self.parts.tokenizer, length)
-            else:
-                ids = self.parts.tokenizer([key[0]], max_length=length, truncation=True, add_special_tokens=True)[
-                    "input_ids"
-                ][0]
-            ids_BL = torch.tensor([ids], device=self.device)
             with self.residency.using(self.parts.text_encoder) as encoder:
-                states_BLD = encoder(ids_BL, torch.ones_like(ids_BL)).last_hidden_state.to(self.device, self.dtype)
-            states_BLD = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+                states_BLD, weights = text_encoding.states(
+                    key[0], self.parts.tokenizer, encoder, self.device, length, weigh
+                )
+            states_BLD = states_BLD.to(self.dtype)
             if any(weight != 1.0 for weight in weights):
                 states_BLD = weighted_text.apply(states_BLD, self.text_states("", length), weights)
             self.prompts[key] = states_BLD
@@ -203,22 +195,6 @@ class WanFamily:
         """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
         steps, or Euler for a student's sigmas."""
         return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
-
-    def sigma_model(self, plan: Plan) -> SigmaModel:
-        levels = flow_levels(WanOptions.of(plan).shift)
-        return SigmaModel(FLOW, levels, levels.timestep)
-
-    def latent_scale(self) -> LatentScale:
-        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
-
-    def part(self, cond: WanCond, places: slice) -> WanCond:
-        concat, control = (
-            each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
-        )
-        return replace(cond, concat_BCTHW=concat, control_BCTHW=control)
-
-    def num_frames(self, latent_frames: int) -> int:
-        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
 
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
@@ -317,11 +293,3 @@ class WanFamily:
 def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
     """Convert pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3)."""
     return from_unit(pixels_BCFHW[0].movedim(0, 1))
-
-
-def clean(prompt: str) -> str:
-    """Clean a prompt as Wan's published pipelines do: fix encodings (ftfy), unescape HTML twice, fold white space."""
-    import ftfy
-
-    text = html.unescape(html.unescape(ftfy.fix_text(prompt))).strip()
-    return re.sub(r"\s+", " ", text).strip()
