@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +102,75 @@ def test_media_words(tmp_path):
     assert inputs.digest(str(path)) == inputs.digest(path.as_uri())
     with pytest.raises(MediaError):
         inputs.inline_png(np.zeros((4, 4, 3)))
+
+
+def saved(path, values):
+    np.save(path, np.asarray(values, np.float32))
+    return str(path)
+
+
+def test_arrays_are_exact_pictures_clips_and_masks(tmp_path):
+    rng = np.random.default_rng(2)
+    clip = rng.random((5, 8, 12, 3), dtype=np.float32)
+    video, renamed = saved(tmp_path / "clip.npy", clip), tmp_path / "without_a_suffix"
+    Path(saved(tmp_path / "still.npy", clip[1])).rename(renamed)
+    frames, _ = inputs.clip(video, stop=3)
+    assert isinstance(frames, np.memmap), "values are read when they are used"
+    assert np.array_equal(frames, clip[:3])
+    assert np.array_equal(inputs.tail(video, 2), clip[3:])
+    assert np.array_equal(inputs.picture(str(renamed)), clip[1])
+    assert np.array_equal(inputs.picture(video), clip[0])
+    info = inputs.info(video)
+    assert (info.width, info.height, info.num_frames) == (12, 8, 5)
+    unit = image.still(inputs.picture(str(renamed)), 8, 12)
+    assert torch.equal(unit[0], torch.from_numpy(clip[1]).movedim(-1, 0) * 2 - 1), "no rounding to 8 bits"
+    soft = rng.random((5, 8, 12), dtype=np.float32)
+    masks = saved(tmp_path / "masks.npy", soft)
+    assert torch.equal(mask.draw(Mask(video=masks), 4, 8, 12)[0, 0], torch.from_numpy(soft[:4]))
+    one = mask.draw(Mask(image=saved(tmp_path / "one.npy", soft[3])), 4, 8, 12)
+    assert torch.equal(one[0, 0], torch.from_numpy(soft[3]).expand(4, 8, 12))
+    with pytest.raises(RequestError, match="5 frames"):
+        mask.draw(Mask(video=masks), 6, 8, 12)
+    assert not mask.draw(Mask(image=saved(tmp_path / "black.npy", np.zeros((8, 12)))), 4, 8, 12).any()
+
+
+def test_arrays_of_8_bit_values_equal_the_picture(tmp_path):
+    """The same values in both kinds of file: equal pixels, but for the rounding where they are scaled."""
+    eight = np.random.default_rng(4).integers(64, 192, (24, 40, 3), dtype=np.uint8)
+    Image.fromarray(eight).save(tmp_path / "a.png")
+    exact = saved(tmp_path / "a.npy", eight / np.float32(255))
+    for height, width, near in ((24, 40, 1e-6), (16, 16, 2 / 127.5)):
+        of_8_bits = image.still(inputs.picture(str(tmp_path / "a.png")), height, width)
+        assert (image.still(inputs.picture(exact), height, width) - of_8_bits).abs().max() < near
+
+
+def test_arrays_are_not_trusted(tmp_path):
+    good = np.zeros((2, 4, 4, 3), np.float32)
+    np.save(tmp_path / "good.npy", good)
+    content = (tmp_path / "good.npy").read_bytes()
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "eight.npy", good.astype(np.uint8))
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(np.zeros((4, 5, 3), np.float32)))
+    np.save(tmp_path / "empty.npy", good[:0])
+    np.save(tmp_path / "deep.npy", good[None])
+    np.save(tmp_path / "scale.npy", good + 255)
+    np.save(tmp_path / "nan.npy", good * np.nan)
+    np.save(tmp_path / "gray.npy", np.zeros((4, 4), np.float32))
+    for name, made in (
+        ("cut.npy", content[:-1]), ("long.npy", content + b"0"), ("magic.npy", content[:6]),
+        ("shape.npy", content.replace(b"(2, 4, 4, 3)", b"(9**9**9, 3)")),
+        ("huge.npy", content.replace(b"(2, 4, 4, 3)", b"(9, 99999,3)")),
+        ("signs.npy", content.replace(b"(2, 4, 4, 3)", b"(-2,-4,4, 3)")),
+        ("version.npy", content[:6] + b"\x09\x00" + content[8:]),
+        ("code.npy", content.replace(b"(2, 4, 4, 3)", b"exit(1)     ")),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(made)
+    for path in sorted(tmp_path.glob("*.npy")):
+        if path.name != "good.npy":
+            with pytest.raises(MediaError, match=path.name):
+                inputs.clip(str(path))
+    with pytest.raises(MediaError, match=r"objects\.npy"):
+        inputs.masks(str(tmp_path / "objects.npy"))
+    with pytest.raises(MediaError, match="in place"):
+        inputs.refuse_array(str(tmp_path / "good.npy"))
+    (tmp_path / "objects.npy").unlink()

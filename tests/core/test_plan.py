@@ -23,7 +23,7 @@ def test_nothing_is_left_open():
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_published_defaults(card):
-    conditions = ({"kind": "image", "image": PICTURE},) if card.needs else ()
+    conditions = tuple({"kind": "image", "image": PICTURE, "at": name.removeprefix("image:")} for name in card.needs)
     found = plan(Request(model=card.id, profile="exact", conditions=conditions, width=832, height=480)
                  if card.builtin is None else Request(model=card.id, profile="exact"), device="cpu")  # fmt: skip
     assert (found.frames, found.fps) == (card.frames.trained, card.defaults.fps)

@@ -25,7 +25,7 @@ from kinema.families.wan.layouts import image_encoder_from, text_encoder_from, t
 
 
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
-@pytest.mark.parametrize("variant", ["t2v", "i2v", "vace"])
+@pytest.mark.parametrize("variant", ["t2v", "i2v", "flf2v", "i2v-a14b-high", "vace"])
 def test_transformer_there_and_back(tmp_path, variant, prefix):
     network = transformer(variant)
     state = renamed(network, prefix=prefix)
@@ -56,8 +56,14 @@ def test_published_heads_and_refusals():
         transformer_from(cut, torch.float32, head_dim=12)
     with pytest.raises(ModelError, match=r"ref_conv\.weight is not a part"):
         transformer_from(tiny | {"ref_conv.weight": torch.zeros(1)}, torch.float32, head_dim=12)
-    with pytest.raises(ModelError, match="36 input and"):
-        transformer_from(renamed(transformer("t2v", in_channels=36)), torch.float32, head_dim=12)
+    with pytest.raises(ModelError, match="52 input and"):
+        transformer_from(renamed(transformer("t2v", in_channels=52)), torch.float32, head_dim=12)
+    ends = renamed(transformer("flf2v"))
+    with pytest.raises(ModelError, match=r"pos_embed must have shape \(1, 6, 20\)|img_emb\.emb_pos"):
+        transformer_from(ends | {"img_emb.emb_pos": torch.zeros(1, 6)}, torch.float32, head_dim=12)
+    with pytest.raises(ModelError, match=r"img_emb\.proj\.0\.weight is missing"):
+        del ends["img_emb.proj.0.weight"]
+        transformer_from(ends, torch.float32, head_dim=12)
     with pytest.raises(ModelError, match="only fp8"):
         packed = tiny | {"blocks.0.self_attn.q.weight": torch.zeros(24, 12, dtype=torch.uint8)}
         transformer_from(packed, torch.float32, head_dim=12)
@@ -153,6 +159,8 @@ def test_bfloat16_runs_as_the_library_does(tmp_path, variant):
         ("t2v", 1536, 8960, 30, []),
         ("t2v", 5120, 13824, 40, []),
         ("i2v", 5120, 13824, 40, []),
+        ("flf2v", 5120, 13824, 40, []),
+        ("i2v-a14b-high", 5120, 13824, 40, []),
         ("vace", 1536, 8960, 30, list(range(0, 30, 2))),
         ("vace", 5120, 13824, 40, list(range(0, 40, 5))),
     ],
@@ -160,8 +168,11 @@ def test_bfloat16_runs_as_the_library_does(tmp_path, variant):
 def test_published_sizes_without_their_weights(variant, width, ffn, layers, hints):
     """The published configurations, from shapes alone (meta tensors take no memory)."""
     sizes = {"num_attention_heads": width // 128, "ffn_dim": ffn, "num_layers": layers}
-    if variant == "i2v":
-        sizes |= {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": width}
+    if variant in ("i2v", "flf2v", "i2v-a14b-high"):
+        sizes |= {"in_channels": 36}
+    if variant in ("i2v", "flf2v"):
+        sizes |= {"image_dim": 1280, "added_kv_proj_dim": width}
+        sizes |= {"pos_embed_seq_len": 514} if variant == "flf2v" else {}
     kind = WanTransformer3DModel
     if variant == "vace":
         kind, sizes = WanVACETransformer3DModel, sizes | {"vace_layers": hints, "vace_in_channels": 96}

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
-from wan_original import WORDS, comfy_folder, spiece, text_encoder
+from wan_original import (
+    WORDS,
+    clip_state,
+    comfy_folder,
+    image_encoder,
+    renamed,
+    spiece,
+    text_encoder,
+    transformer,
+)
 
 from kinema.core.errors import ModelError
 from kinema.families.wan import load
@@ -58,6 +67,45 @@ def test_a_comfyui_folder_makes_a_clip(tmp_path, variant):
     )
     chunks = list(generate(plan_wan(request, card), family))
     assert sum(len(chunk.frames) for chunk in chunks) == 5
+
+
+def test_single_files_for_both_ends_and_for_an_expert(tmp_path):
+    """A first and a last frame with image states; an expert of Wan 2.2, which needs no image encoder."""
+    from PIL import Image
+
+    from kinema.core.request import Request
+    from kinema.engine.generate import sample
+    from kinema.families.wan import plan as plan_wan
+
+    file = comfy_folder(tmp_path)
+    vae = file.parent.parent / "vae" / "wan_2.1_vae.safetensors"
+    save_file({"wrong": torch.zeros(1)}, vae.with_name("wan_alpha_2.1_vae_rgb_channel.safetensors"))
+    sizes = {"head_dim": 128, "num_layers": 2}
+    ends = transformer("flf2v", **sizes, image_dim=80, pos_embed_seq_len=10)
+    save_file(renamed(ends), file.with_name("wan2.1_flf2v_tiny.safetensors"))
+    save_file(renamed(transformer("i2v-a14b-high", **sizes)), file.with_name("wan2.2_i2v_low_noise_tiny.safetensors"))
+    save_file(clip_state(image_encoder(80)), file.parent.parent / "clip_vision" / "clip_vision_h.safetensors")
+    pictures = []
+    for at, color in (("first", "red"), ("last", "blue"), ("last", "green")):
+        Image.new("RGB", (32, 32), color).save(tmp_path / f"{color}.png")
+        pictures.append({"kind": "image", "image": str(tmp_path / f"{color}.png"), "at": at})
+    for name, variant in (("wan2.1_flf2v_tiny", "flf2v"), ("wan2.2_i2v_low_noise_tiny", "i2v-a14b-low")):
+        path = file.with_name(f"{name}.safetensors")
+        card = recognise(path)
+        assert card.variant == variant
+        parts = load_files(path, torch.float32)
+        assert (parts.image_encoder is None) == (variant == "i2v-a14b-low")
+    path = file.with_name("wan2.1_flf2v_tiny.safetensors")
+    card, found = recognise(path), []
+    family = load(card, path, "cpu")
+    for conditions in (pictures[:2], pictures[::2]):
+        request = Request(
+            prompt="a red ball", model=str(path), width=32, height=32, frames=5, steps=1, seed=1,
+            profile="exact", conditions=tuple(conditions),
+        )  # fmt: skip
+        made = plan_wan(request, card)
+        found.append(sample(made, family, family.encode(made, family.prepare(made)), made.spans[0]))
+    assert (found[0] - found[1]).abs().max() > 1e-3, "the last picture counts"
 
 
 def test_every_missing_part_is_listed(tmp_path):

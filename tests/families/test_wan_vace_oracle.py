@@ -85,3 +85,57 @@ def test_masks_are_packed_as_published():
                 frame = int((latent + 0.5) * 17 / 5)
                 expected[channel, latent, row // 8, column // 8] = mask[0, 0, frame, row, column]
     assert np.array_equal(packed[0].numpy(), expected)
+
+
+def comfy_context(pipeline, control, masks, reference=None):
+    """VACE's context by ComfyUI's published rule, in its own terms: pixels in [0, 1], 0.5 where nothing is given.
+    control: (F, H, W, 3). masks: (F, H, W)."""
+    vae = pipeline.vae
+    mean, std = (torch.tensor(each).view(1, 16, 1, 1, 1) for each in (vae.config.latents_mean, vae.config.latents_std))
+
+    def encode(pixels):
+        x = torch.from_numpy(pixels).permute(3, 0, 1, 2)[None] * 2 - 1
+        with torch.no_grad():
+            return (vae.encode(x).latent_dist.mode() - mean) / std
+
+    soft = masks[..., None]
+    inactive, reactive = encode((control - 0.5) * (1 - soft) + 0.5), encode((control - 0.5) * soft + 0.5)
+    cells = torch.from_numpy(masks).view(17, 8, 8, 8, 8).permute(2, 4, 0, 1, 3).reshape(64, 17, 8, 8)
+    packed = cells[None, :, [int((t + 0.5) * 17 / 5) for t in range(5)]]
+    streams, zero = torch.cat([inactive, reactive], 1), torch.zeros(1, 64, 1, 8, 8)
+    if reference is not None:
+        latent = encode(reference[None])
+        streams = torch.cat([torch.cat([latent, torch.zeros_like(latent)], 1), streams], 2)
+        packed = torch.cat([zero, packed], 2)
+    return torch.cat([streams, packed], 1)
+
+
+@pytest.mark.parametrize("given", ["control, masks, reference", "short control", "masks", "nothing"])
+def test_soft_split_of_exact_arrays_is_comfyui_s(mini, pipeline, tmp_path, given):
+    """WanVaceToVideo's inputs as a request: a control clip is a source, its masks a mask with fill="source"."""
+    rng = np.random.default_rng(6)
+    control, masks, reference = (
+        rng.random(shape, dtype=np.float32) for shape in ((17, 64, 64, 3), (17, 64, 64), (64, 64, 3))
+    )
+    gray, everything = np.full_like(control, 0.5), np.ones_like(masks)
+    for name, values in (("control", control), ("short", control[:6]), ("masks", masks), ("gray", gray)):
+        np.save(tmp_path / f"{name}.npy", values)
+    np.save(tmp_path / "reference.npy", reference)
+
+    def source(name):
+        return {"kind": "source", "video": str(tmp_path / f"{name}.npy")}
+
+    mask = {"kind": "mask", "video": str(tmp_path / "masks.npy"), "fill": "source"}
+    one = {"kind": "reference", "images": (str(tmp_path / "reference.npy"),)}
+    conditions, expected = {
+        "control, masks, reference": ((source("control"), mask, one), (control, masks, reference)),
+        "short control": ((source("short"),), (np.concatenate([control[:6], gray[6:]]), everything)),
+        "masks": ((source("gray"), mask), (gray, masks)),
+        "nothing": ((), (gray, everything)),
+    }[given]
+    size = {"frames": 17, "fps": 8, "width": 64, "height": 64}
+    options = {"motion_words": "text", "vace_split": "soft", "conditioning_scale": [1000.0]}
+    plan = mini.plan(request(conditions=conditions, options=options, **size))
+    cond = mini.family.encode(plan, mini.family.prepare(plan))
+    assert (cond.control_BCTHW - comfy_context(pipeline, *expected)).abs().max() < TOLERANCE
+    assert cond.control_scale == (1000.0, 1000.0)

@@ -27,31 +27,34 @@ RUN = [
     ("wan2.1_vace_1.3B_fp16", keys("1.3B", vace=15), "vace", 1536),
     ("wan2.1_vace_14B_fp16", keys(vace=8), "vace", 5120),
     ("my style, v1.5 (final)", keys("1.3B"), "t2v", 1536),
+    ("wan2.2_t2v_high_noise_14B_fp16", keys(), "t2v-a14b-high", 5120),
+    ("wan2.2_t2v_low_noise_14B_fp8_scaled", keys(kind="F8_E4M3"), "t2v-a14b-low", 5120),
+    ("Wan22-T2V-A14B-HighNoise", keys(prefix="model.diffusion_model."), "t2v-a14b-high", 5120),
+    ("Wan2_2-T2V-A14B-LOW_fp8_e4m3fn_scaled_KJ", keys(), "t2v-a14b-low", 5120),
+    ("high_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-high", 5120),
+    ("low_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-low", 5120),
+    ("wan2.2_i2v_high_noise_14B_fp16", keys(channels=36), "i2v-a14b-high", 5120),
+    ("wan2.2_i2v_low_noise_14B_fp8_scaled", keys(channels=36, kind="F8_E4M3"), "i2v-a14b-low", 5120),
+    ("wan2.2_fun_inpaint_low_noise_14B_fp8_scaled", keys(channels=36), "inp-a14b-low", 5120),
+    ("wan2.1_flf2v_720p_14B_fp16", keys(channels=36, clip=True, more=EMB_POS), "flf2v", 5120),
+    ("renamed flf", keys(channels=36, clip=True, more=EMB_POS), "flf2v", 5120),
+    ("wan2.1_fun_inp_1.3B_bf16", keys("1.3B", 36, clip=True), "inp", 1536),
+    ("renamed inp", keys("1.3B", 36, clip=True), "inp", 1536),
+    ("Wan2.1-Fun-14B-InP", keys(channels=36, clip=True), "inp", 5120),
+    ("Wan2_1-I2V-ATI-14B_fp8_e4m3fn", keys(channels=36, clip=True), "ati", 5120),
     ("functional_and_matinee", keys(), "t2v", 5120),
 ]
 
 REFUSED = [
-    ("wan2.2_t2v_high_noise_14B_fp16", keys(), "T2V-A14B"),
-    ("wan2.2_t2v_low_noise_14B_fp8_scaled", keys(kind="F8_E4M3"), "T2V-A14B"),
-    ("Wan22-T2V-A14B-HighNoise", keys(prefix="model.diffusion_model."), "T2V-A14B"),
-    ("Wan2_2-T2V-A14B-LOW_fp8_e4m3fn_scaled_KJ", keys(), "T2V-A14B"),
-    ("high_noise_model/diffusion_pytorch_model", keys(), "T2V-A14B"),
-    ("low_noise_model/diffusion_pytorch_model", keys(), "T2V-A14B"),
-    ("wan2.2_i2v_high_noise_14B_fp16", keys(channels=36), "I2V-A14B"),
-    ("any name at all", keys(channels=36), "I2V-A14B"),
     ("wan2.2_ti2v_5B_fp16", keys("5B", 48, 48), "TI2V-5B"),
     ("renamed", keys("5B", 48, 48), "TI2V-5B"),
     ("FastWan2.2-TI2V-5B-FullAttn", keys("5B", 48, 48), "TI2V-5B"),
-    ("wan2.1_flf2v_720p_14B_fp16", keys(channels=36, clip=True, more=EMB_POS), "FLF2V"),
-    ("wan2.1_fun_inp_1.3B_bf16", keys("1.3B", 36, clip=True), "Fun-InP 1.3B"),
-    ("Wan2.1-Fun-14B-InP", keys(channels=36, clip=True), "Fun-InP"),
     ("wan2.1_fun_control_1.3B_bf16", keys("1.3B", 48, clip=True), "Fun-Control 1.0"),
     ("Wan2.1-Fun-14B-Control", keys(channels=48, clip=True), "Fun-Control 1.0"),
     ("wan2.1_fun_v1.1_control", keys(channels=48, clip=True, more=REF), "Fun-Control 1.1"),
     ("wan2.1_fun_camera_v1.1_14B_bf16", keys(channels=32, clip=True, more=CAMERA), "Fun-Camera 1.1"),
     ("renamed camera", keys("1.3B", 32, clip=True), "Fun-Camera 1.1"),
     ("wan2.2_fun_control_high_noise_14B_fp8_scaled", keys(channels=52, more=REF), r"Fun-Control A14B"),
-    ("wan2.2_fun_inpaint_low_noise_14B_fp8_scaled", keys(channels=36), r"Fun-InP A14B"),
     ("wan2.2_fun_camera_high_noise_14B", keys(channels=36, more=CAMERA), "Fun-Camera A14B"),
     ("wan2.2_fun_inpaint_5B_bf16", keys("5B", 100, 48), "Fun-InP 5B"),
     ("wan2.2_fun_control_5B_bf16", keys("5B", 148, 48), "Fun-Control 5B"),
@@ -66,7 +69,6 @@ REFUSED = [
     ("wan2.1_14B_SCAIL_2_fp16", keys(more={"patch_embedding_mask.weight": (9,)}), "SCAIL 2"),
     ("SCAIL", keys(more={"patch_embedding_pose.weight": (9,)}), "SCAIL"),
     ("wan2.2_dancer_14b_global", keys(more={"patch_embedding_global.weight": (9,)}), "Dancer"),
-    ("Wan2_1-I2V-ATI-14B_fp8_e4m3fn", keys(channels=36, clip=True), "ATI"),
     ("Wan21-WanMove_fp8_scaled_e4m3fn_KJ", keys(channels=36, clip=True), "WanMove"),
     ("Phantom-Wan-14B_fp16", keys(), "Phantom"),
     ("Wan21-Self-Forcing-1.3B", keys("1.3B"), "Self-Forcing"),
@@ -90,7 +92,8 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "shapes", "variant", "width"), RUN, ids=[row[0] for row in RUN])
 def test_files_that_run(tmp_path, name, shapes, variant, width):
     card = store.recognise(write(tmp_path / f"{name}.safetensors", typed(shapes)))
-    assert (card.id, card.family, card.variant, card.network.width) == (name, "wan", variant, width)
+    own = name.rpartition("/")[2]
+    assert (card.id, card.family, card.variant, card.network.width) == (own, "wan", variant, width)
 
 
 @pytest.mark.parametrize(("name", "shapes", "words"), REFUSED, ids=[row[0] for row in REFUSED])
@@ -110,6 +113,9 @@ def refused(path, words):
 def test_a_name_that_tells_nothing_leaves_a_note(tmp_path):
     card = store.recognise(write(tmp_path / "something.safetensors", typed(keys())))
     assert any("Wan 2.2 A14B shares" in note for note in card.notes)
+    either = store.recognise(write(tmp_path / "any name at all.safetensors", typed(keys(channels=36))))
+    assert either.variant == "i2v-a14b-high"
+    assert any("which of the two experts" in note for note in either.notes)
     known = store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp16.safetensors", typed(keys())))
     assert not any("A14B" in note for note in known.notes)
 
@@ -143,16 +149,17 @@ FOLDERS_RUN = [
     ("Wan2.1-T2V-14B-Diffusers", {"index": {"transformer_2": [None, None], "expand_timesteps": False}}, "t2v"),
     ("Wan2.1-I2V-14B-480P-Diffusers", {"pipeline": I2V, **IMAGE}, "i2v"),
     ("Wan2.1-VACE-1.3B-diffusers", {"pipeline": VACE, **SMALL, "vace_layers": list(range(0, 30, 2))}, "vace"),
+    ("Wan2.2-T2V-A14B-Diffusers", {"index": TWO}, "t2v-a14b"),
+    ("my.model.v2", {"index": TWO}, "t2v-a14b"),
+    ("Wan2.2-I2V-A14B-Diffusers", {"pipeline": I2V, "index": TWO, "in_channels": 36}, "i2v-a14b"),
+    ("Wan2.2-T2V-A14B low", {}, "t2v-a14b-low"),
+    ("Wan2.1-FLF2V-14B-720P-diffusers", {"pipeline": I2V, **IMAGE, "pos_embed_seq_len": 514}, "flf2v"),
+    ("Wan2.1-Fun-14B-InP", {"pipeline": I2V, **IMAGE}, "inp"),
     ("Wan2.1-VACE-14B-diffusers", {"pipeline": VACE, "vace_layers": list(range(0, 40, 5))}, "vace"),
 ]
 
 FOLDERS_REFUSED = [
-    ("Wan2.2-T2V-A14B-Diffusers", {"index": TWO}, "T2V-A14B"),
-    ("my.model.v2", {"index": TWO}, "T2V-A14B"),
-    ("no second", {"index": {"boundary_ratio": 0.875}}, "T2V-A14B"),
-    ("Wan2.2-T2V-A14B", {}, "T2V-A14B"),
-    ("Wan2.2-I2V-A14B-Diffusers", {"pipeline": I2V, "index": TWO, "in_channels": 36}, "I2V-A14B"),
-    ("renamed i2v", {"pipeline": I2V, "in_channels": 36}, "I2V-A14B"),
+    ("no second", {"index": {"boundary_ratio": 0.875}}, "one of its two experts is missing"),
     ("Wan2.2-TI2V-5B-Diffusers", {"index": {"expand_timesteps": True}, "vae": {"z_dim": 48}, **FIVE}, "TI2V-5B"),
     ("renamed 5b", {**FIVE}, "TI2V-5B"),
     ("as i2v", {"pipeline": I2V, "index": {"expand_timesteps": True}, **FIVE}, "TI2V-5B"),
@@ -160,8 +167,6 @@ FOLDERS_REFUSED = [
     ("Wan2.2-Animate-14B-Diffusers", {"pipeline": "WanAnimatePipeline", **IMAGE}, "2 Animate"),
     ("its transformer", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimateTransformer3DModel"}, "2 Animate"),
     ("Animate 2", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimate2Transformer3DModel"}, "Animate 2"),
-    ("Wan2.1-FLF2V-14B-720P-diffusers", {"pipeline": I2V, **IMAGE, "pos_embed_seq_len": 514}, "FLF2V"),
-    ("Wan2.1-Fun-14B-InP", {"pipeline": I2V, **IMAGE}, "Fun-InP"),
     ("Fun-Control", {"pipeline": I2V, **IMAGE, "in_channels": 48}, "Fun-Control 1.0"),
     ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "VACE-Fun"),
     ("SkyReels-V2-DF-1.3B", {"pipeline": "SkyReelsV2DiffusionForcingPipeline", **SMALL}, "diffusion forcing"),
@@ -182,11 +187,11 @@ def test_folders_that_are_refused_by_name(tmp_path, name, made, words):
 
 
 ORIGINAL = [
-    ("Wan2.2-T2V-A14B", "high_noise_model", {"model_type": "t2v", "in_dim": 16}, "T2V-A14B"),
-    ("Wan2.2-I2V-A14B", "low_noise_model", {"model_type": "i2v", "in_dim": 36}, "I2V-A14B"),
+    ("Wan2.2-T2V-A14B", "high_noise_model", {"model_type": "t2v", "in_dim": 16}, "original code's"),
+    ("Wan2.2-I2V-A14B", "low_noise_model", {"model_type": "i2v", "in_dim": 36}, "original code's"),
     ("Wan2.2-TI2V-5B", "", {"model_type": "ti2v", "in_dim": 48, "out_dim": 48, "dim": 3072}, "TI2V-5B"),
     ("Wan2.2-S2V-14B", "", {"model_type": "s2v", "in_dim": 16}, "S2V"),
-    ("Wan2.1-FLF2V-14B-720P", "", {"model_type": "flf2v", "in_dim": 36}, "FLF2V"),
+    ("Wan2.1-FLF2V-14B-720P", "", {"model_type": "flf2v", "in_dim": 36}, "original code's"),
     ("Wan2.1-Fun-V1.1-14B-Control", "", {"model_type": "i2v", "in_dim": 48, "add_ref_conv": True}, "Control 1.1"),
     ("camera", "", {"model_type": "i2v", "in_dim": 32, "add_control_adapter": True}, "Fun-Camera 1.1"),
     ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
@@ -209,9 +214,9 @@ def test_a_card_from_before_is_refused_at_load(tmp_path):
     """A model that was added under a wrong detection is refused before it is opened."""
     from kinema.core.registry import find_card
 
-    made = folder(tmp_path / "Wan2.2-T2V-A14B-Diffusers", index=TWO)
+    made = folder(tmp_path / "Fun-Control", pipeline=I2V, **IMAGE | {"in_channels": 48})
     card = find_card("wan2.1-t2v-14b", store.known_cards()).model_copy(update={"path": str(made), "hub": None})
-    with pytest.raises(ModelError, match=r"this is Wan 2\.2 T2V-A14B"):
+    with pytest.raises(ModelError, match=r"this is Fun-Control 1\.0"):
         load(card, made, "cpu")
 
 

@@ -18,6 +18,7 @@ TRANSFORMER = (
     ("condition_embedder.text_embedder.linear_1.", "text_embedding.0."),
     ("condition_embedder.text_embedder.linear_2.", "text_embedding.2."),
     ("condition_embedder.time_proj.", "time_projection.1."),
+    ("condition_embedder.image_embedder.pos_embed", "img_emb.emb_pos"),
     ("condition_embedder.image_embedder.norm1.", "img_emb.proj.0."),
     ("condition_embedder.image_embedder.ff.net.0.proj.", "img_emb.proj.1."),
     ("condition_embedder.image_embedder.ff.net.2.", "img_emb.proj.3."),
@@ -75,8 +76,12 @@ def transformer(variant: str, head_dim: int = 12, **changes):
         "num_attention_heads": 2, "attention_head_dim": head_dim, "in_channels": 16, "out_channels": 16,
         "text_dim": 32, "freq_dim": 16, "ffn_dim": 40, "num_layers": 4,
     }  # fmt: skip
-    if variant == "i2v":
-        sizes |= {"in_channels": 36, "image_dim": 20, "added_kv_proj_dim": 2 * head_dim}
+    if variant in ("i2v", "flf2v", "i2v-a14b-high"):
+        sizes |= {"in_channels": 36}
+    if variant in ("i2v", "flf2v"):
+        sizes |= {"image_dim": 20, "added_kv_proj_dim": 2 * head_dim}
+    if variant == "flf2v":
+        sizes |= {"pos_embed_seq_len": 6}
     if variant == "vace":
         sizes |= {"vace_layers": [0, 2], "vace_in_channels": 96}
     kind = WanVACETransformer3DModel if variant == "vace" else WanTransformer3DModel
@@ -95,14 +100,14 @@ def output(network, variant: str) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
     more = {}
-    if variant == "i2v":
-        more = {"encoder_hidden_states_image": draw(1, 3, 20)}
+    if variant in ("i2v", "flf2v"):
+        more = {"encoder_hidden_states_image": draw(2 if variant == "flf2v" else 1, 3, 20)}
     if variant == "vace":
         more = {"control_hidden_states": draw(1, 96, 2, 4, 4)}
     return network(
-        hidden_states=draw(1, 36 if variant == "i2v" else 16, 2, 4, 4),
+        hidden_states=draw(1, network.config.in_channels, 2, 4, 4),
         timestep=torch.tensor([400.0]),
-        encoder_hidden_states=draw(1, 512 if variant == "i2v" else 5, 32),
+        encoder_hidden_states=draw(1, 512 if more and variant != "vace" else 5, 32),
         **more,
     ).sample
 
@@ -134,12 +139,12 @@ def original_umt5(name: str) -> str:
     return f"blocks.{block[1]}.{inner}"
 
 
-def image_encoder():
+def image_encoder(width: int = 20):
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     torch.manual_seed(0)
     config = CLIPVisionConfig(
-        hidden_size=20, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, image_size=28,
+        hidden_size=width, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, image_size=28,
         patch_size=14, hidden_act="gelu",
     )  # fmt: skip
     return randomised(CLIPVisionModel(config))

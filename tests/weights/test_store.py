@@ -171,11 +171,10 @@ def test_a_pulled_model_that_no_card_names_is_found_by_its_id(hub):
     pulled(hub, "someone/Wan2.1-fine.tune")
     card = store.find("someone/Wan2.1-fine.tune")
     assert (card.id, card.variant) == ("Wan2.1-fine.tune", "t2v")
-    snapshot = pulled(hub, "Wan-AI/Wan2.2-T2V-A14B-Diffusers")
-    index = {**INDEX, "boundary_ratio": 0.875}
-    (snapshot / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(ModelError, match=r"this is Wan 2\.2 T2V-A14B"):
-        store.find("Wan-AI/Wan2.2-T2V-A14B-Diffusers")
+    snapshot = pulled(hub, "someone/Wan2.2-unknown")
+    (snapshot / "model_index.json").write_text(json.dumps({**INDEX, "_class_name": "WanAnimatePipeline"}))
+    with pytest.raises(ModelError, match=r"this is Wan 2\.2 Animate"):
+        store.find("someone/Wan2.2-unknown")
 
 
 @pytest.mark.parametrize("table", [{}, [], {"a": 1}, {"a": "../x"}, {"a": "/etc/passwd"}, {"a": ""}, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from comfyui_templates import golden_cases
@@ -12,7 +13,8 @@ from kinema.core.errors import RequestError
 from kinema.weights.store import find
 from kinema.workflow import examine, parse_workflow
 from kinema.workflow.export import export
-from kinema.workflow.requests import wanted_clips
+from kinema.workflow.run.execute import planned_workflow
+from kinema.workflow.run.folders import FolderInputs
 
 
 def exported(model, **fields):
@@ -99,11 +101,8 @@ def test_an_exported_request_comes_back_as_it_was():
     prompt = exported("wan2.1-t2v-1.3b", seed=5, steps=7, options=options).prompt
     (name,) = (node["inputs"]["unet_name"] for node in prompt.values() if node["class_type"] == "UNETLoader")
     examined = examine(parse_workflow(json.dumps(prompt), "x.json"))
-    (clip,) = wanted_clips(examined, {name: "kinema-mini-wan"})
-    found = clip.request
-    assert (found.prompt, found.seed, found.steps) == ("a (red) ball", 5, 7)
-    assert found.options == options | {"noise": "torch"}
-    assert not any("Parentheses" in note for note in clip.notes)
-    kept(prompt, "CLIPTextEncode")["text"] = "a (red:1.3) ball"
-    (clip,) = wanted_clips(examine(parse_workflow(json.dumps(prompt), "x.json")), {name: "kinema-mini-wan"})
-    assert any("Parentheses weigh words" in note for note in clip.notes)
+    planned = planned_workflow(examined, models={name: "kinema-mini-wan"}, inputs=FolderInputs(Path()))
+    (step,) = planned.samplers.values()
+    found = step.request
+    assert (found.prompt, found.seed, found.steps) == (r"a \(red\) ball", 5, 7)
+    assert found.options == options | {"noise": "torch", "prompt_weights": "comfyui"}

@@ -88,10 +88,10 @@ def test_everything_missing_is_named_at_once_with_what_would_supply_it():
 
 
 def test_nodes_that_kinema_lacks_say_what_is_missing(real_data):
-    file, _ = golden_cases(real_data)["video_wan2_2_14B_i2v"]
-    result = examine(read_workflow(file))
-    lacks = "needs two-stage sampling with two networks (Wan 2.2 14B)"
-    assert f"not in Kinema: KSamplerAdvanced (node 129:86, 129:85): {lacks}" in result.missing()
+    file, _ = golden_cases(real_data)["txt_to_image_to_video"]
+    lacks = "needs generating still pictures with Stable Diffusion"
+    assert f"not in Kinema: EmptyLatentImage (node 22): {lacks}" in examine(read_workflow(file)).missing()
+    result = examine(read_workflow(golden_cases(real_data)["video_wan2_2_14B_i2v"][0]))
     assert len(result.prompt) == 32 and len(result.nodes) == 15  # the branch of four steps is switched off
 
 

@@ -99,29 +99,64 @@ def run(
                "that the workflow names; FILE=none leaves a LoRA out. Repeatable."),
     ] = None,
     inputs: Annotated[
-        Path, option("--inputs", metavar="DIR", panel="Options", help="The folder of its pictures. Default: this one.")
+        Path,
+        option("--inputs", metavar="DIR", panel="Options", help="The folder of its pictures and clips. Default: this "
+               "one."),
     ] = Path(),
     output_: Annotated[
         str | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="The file; for several clips, a folder."),
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="The file of the only result, or a folder. "
+               "Default: this folder."),
     ] = None,
+    no_cache: Annotated[
+        bool, option("--no-cache", panel="Options", help="Compute everything, and keep no results of nodes.")
+    ] = False,
     device: Device = None,
     anyway: Anyway = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Run a workflow: generate the clips that it writes, with its samplers and noise, without ComfyUI."""
+    """Run a workflow: generate what it writes, with its samplers and noise, without ComfyUI.
+
+    Results of its nodes are kept, so that a second run computes only what has changed.
+    """
     from ..workflow.findings import examine
     from ..workflow.formats.api import parse_api
     from ..workflow.formats.convert import to_prompt
     from ..workflow.formats.read import read_workflow
-    from ..workflow.requests import wanted_clips
     from ..workflow.settings import with_values
-    from .workflow_run import chosen_models, run_clips, targets
+    from .workflow_run import chosen_models, run_to_files
 
     workflow = read_workflow(file)
-    prompt = with_values(to_prompt(workflow), set_ or ())
-    clips = wanted_clips(examine(parse_api(prompt, workflow.source)), chosen_models(model or []), inputs)
-    run_clips(clips, targets(clips, output_), file, device, anyway=anyway, as_json=as_json)
+    work = examine(parse_api(with_values(to_prompt(workflow), set_ or ()), workflow.source))
+    run_to_files(
+        work, chosen_models(model or []), inputs, output_, file, device, anyway=anyway, use_cache=not no_cache,
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command("cache")
+@guarded
+def cache(
+    clear: Annotated[bool, option("--clear", panel="Options", help="Remove the results that are not in use.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the size of the results that `run` keeps, or remove them.
+
+    KINEMA_WORKFLOW_CACHE_GB sets the most that they take, 20 by default; the oldest are removed first.
+    """
+    from ..workflow.run.cache import NodeCache
+    from .clip_work import readable
+
+    with NodeCache() as found:
+        removed = found.clear() if clear else (0, 0)
+        count, size = found.usage()
+        if as_json:
+            shown = {"folder": str(found.folder), "results": count, "bytes": size, "most_bytes": found.max_bytes}
+            typer.echo(json.dumps(shown | ({"removed": removed[0], "removed_bytes": removed[1]} if clear else {})))
+            return
+        if clear:
+            say(f"Removed {removed[0]} results ({readable(removed[1])}).")
+        say(f"{found.folder}: {count} results ({readable(size)} of {readable(found.max_bytes)})")
 
 
 @app.command("export")

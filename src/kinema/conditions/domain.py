@@ -92,9 +92,9 @@ def _pictures(conditions: Sequence[Condition]) -> Iterator[tuple[str, list[np.nd
     """Yield (name, frames) of all pictures and clips among the conditions."""
     for condition in conditions:
         if condition.kind == "image":
-            yield _name(condition.image), [inputs.picture(condition.image)]
+            yield _name(condition.image), [_eight_bits(inputs.picture(condition.image))]
         elif condition.kind == "reference":
-            yield from ((_name(image), [inputs.picture(image)]) for image in condition.images)
+            yield from ((_name(image), [_eight_bits(inputs.picture(image))]) for image in condition.images)
         elif condition.kind == "source":
             yield _name(condition.video), _frames(condition.video)
         elif condition.kind == "continue":
@@ -102,13 +102,28 @@ def _pictures(conditions: Sequence[Condition]) -> Iterator[tuple[str, list[np.nd
 
 
 def _frames(clip: str) -> list[np.ndarray]:
+    if inputs.array_file(clip) is not None:
+        frames = [_eight_bits(frame) for frame in inputs.clip(clip, FIRST_FRAMES)[0]]
+    else:
+        frames = _read(clip)
+    last = len(frames) - 1
+    return [frames[index] for index in sorted({round(last * part / (SAMPLES - 1)) for part in range(SAMPLES)})]
+
+
+def _read(clip: str) -> list[np.ndarray]:
     from ..media.read import read_chunks
 
     with inputs.as_file(clip) as path:
         chunks = read_chunks(path, stop=FIRST_FRAMES, audio=False)
-        frames = [frame.copy() for frame in islice((frame for chunk in chunks for frame in chunk.frames), FIRST_FRAMES)]
-    last = len(frames) - 1
-    return [frames[index] for index in sorted({round(last * part / (SAMPLES - 1)) for part in range(SAMPLES)})]
+        return [frame.copy() for frame in islice((frame for chunk in chunks for frame in chunk.frames), FIRST_FRAMES)]
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint8, of pixels in [0, 1] too."""
+    if pixels.dtype.name == "uint8":
+        return pixels
+    rounded: np.ndarray = (pixels * 255).round().clip(0, 255).astype("uint8")
+    return rounded
 
 
 def _name(media: str) -> str:

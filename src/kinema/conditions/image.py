@@ -15,15 +15,21 @@ def cover(
     pixels_HWC: np.ndarray, height: int, width: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
 ) -> np.ndarray:
     """Scale a picture (or a gray one, HW) to cover the canvas and crop its middle; returns the same array if it
-    fits."""
+    fits. uint8, or float32, which stays float32."""
     rows, columns = pixels_HWC.shape[:2]
     if (rows, columns) == (height, width):
         return pixels_HWC
     scale = max(height / rows, width / columns)
     wide, tall = max(width, round(columns * scale)), max(height, round(rows * scale))
-    image = Image.fromarray(pixels_HWC).resize((wide, tall), kernel)
     left, top = (wide - width) // 2, (tall - height) // 2
-    return np.asarray(image.crop((left, top, left + width, top + height)))
+
+    def fitted(pixels: np.ndarray) -> np.ndarray:
+        image = Image.fromarray(pixels).resize((wide, tall), kernel)
+        return np.asarray(image.crop((left, top, left + width, top + height)))
+
+    if pixels_HWC.dtype == np.float32 and pixels_HWC.ndim == 3:
+        return np.stack([fitted(np.ascontiguousarray(channel_HW)) for channel_HW in np.moveaxis(pixels_HWC, -1, 0)], -1)
+    return fitted(pixels_HWC)
 
 
 def still(pixels_HWC: np.ndarray, height: int, width: int) -> torch.Tensor:

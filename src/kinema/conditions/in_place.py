@@ -36,6 +36,10 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         _one(request, lambda c: isinstance(c, Continue) and c.place == "end"),
     )
     lead = source.video if source is not None else (start or end).clip
+    streams = (each for each in request.conditions if each.kind in ("source", "mask", "control", "continue"))
+    for media in (getattr(each, name, None) for each in streams for name in ("video", "clip", "image")):
+        if media is not None:
+            inputs.refuse_array(media)
     given = inputs.info(lead)
     size = (given.width, given.height)
     if source is not None:

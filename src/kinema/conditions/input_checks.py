@@ -17,7 +17,8 @@ def check(plan: Plan) -> None:
     decoded; of clips only headers are read. The clip that determines the plan's length is already checked."""
     for condition in plan.conditions:
         for media in _pictures(condition):
-            inputs.picture(media)
+            if condition.kind != "mask" or inputs.masks(media) is None:
+                inputs.picture(media)
         for media in _clips(condition, plan):
             if inputs.info(media).num_frames < 1:
                 raise MediaError(f"{media[:200]}: contains no frames.")
@@ -28,7 +29,8 @@ def check(plan: Plan) -> None:
 def _pictures(condition: Any) -> tuple[str, ...]:
     if condition.kind == "reference":
         return condition.images
-    return (condition.image,) if condition.kind in ("image", "mask") and condition.image is not None else ()
+    found = (getattr(condition, name, None) for name in ("image", "seen") if condition.kind in ("image", "mask"))
+    return tuple(media for media in found if media is not None)
 
 
 def _clips(condition: Any, plan: Plan) -> tuple[str, ...]:

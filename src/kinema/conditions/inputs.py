@@ -1,4 +1,6 @@
-"""Reading the inputs of a request: paths, `file:` URLs and `data:` URIs."""
+"""Reading the inputs of a request: paths, `file:` URLs and `data:` URIs.
+
+Pictures and clips of 8 bits are uint8 RGB; those in arrays (conditions/arrays.py) are exact, float32 RGB in [0, 1]."""
 
 from __future__ import annotations
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from ..media.read import VideoInfo
 
+ARRAY_FPS = 24.0
+"""Frame rate of clips in arrays, which state none; as that of a folder of pictures."""
 SUFFIXES = {BY_SUFFIX[suffix]: suffix for suffix in (".png", ".jpg", ".webp", ".gif", ".mp4", ".webm")}
 
 
@@ -64,8 +68,21 @@ def as_file(media: str) -> Iterator[Path]:
         yield path
 
 
+def array_file(media: str) -> Path | None:
+    """The file of an array (conditions/arrays.py); None for media of another kind. Raises MediaError as
+    `check_regular`."""
+    if media.startswith("data:"):
+        return None
+    from . import arrays
+
+    path = check_regular(media)
+    return path if arrays.is_array(path) else None
+
+
 def picture(media: str) -> np.ndarray:
-    """Read a picture as uint8 RGB, (H, W, 3). Raises MediaError if it cannot be read."""
+    """Read a picture as uint8 RGB, (H, W, 3), or float32 of an array. Raises MediaError if it cannot be read."""
+    if (exact := array_file(media)) is not None:
+        return _exact(exact, slice(0, 1))[0]
     from ..media.read import read_image
 
     with as_file(media) as path:
@@ -73,9 +90,12 @@ def picture(media: str) -> np.ndarray:
 
 
 def clip(media: str, stop: int | None = None) -> tuple[np.ndarray, float]:
-    """Read the first `stop` frames of a clip (None: all) as uint8 RGB (F, H, W, 3), and its fps."""
+    """Read the first `stop` frames of a clip (None: all) as uint8 RGB (F, H, W, 3), and its fps. Of an array: a map of
+    float32 values, read when they are used, and ARRAY_FPS."""
     import numpy as np
 
+    if (exact := array_file(media)) is not None:
+        return _exact(exact, slice(0, stop)), ARRAY_FPS
     from ..media.read import read_chunks
 
     with as_file(media) as path:
@@ -86,9 +106,12 @@ def clip(media: str, stop: int | None = None) -> tuple[np.ndarray, float]:
 
 
 def tail(media: str, count: int) -> np.ndarray:
-    """Read the last `count` frames of a clip as uint8 RGB (F, H, W, 3); memory does not grow with its length."""
+    """Read the last `count` frames of a clip as uint8 RGB (F, H, W, 3), or float32 of an array; memory does not grow
+    with its length."""
     import numpy as np
 
+    if (exact := array_file(media)) is not None:
+        return _exact(exact, slice(-count, None))
     from ..media.read import read_chunks
 
     last: deque[np.ndarray] = deque(maxlen=count)
@@ -100,10 +123,26 @@ def tail(media: str, count: int) -> np.ndarray:
     return np.stack(last)
 
 
+def masks(media: str, stop: int | None = None) -> np.ndarray | None:
+    """The first `stop` masks of an array, (F, H, W) float32 in [0, 1], 1 = generate; None for media of another kind,
+    whose brightness is the mask. Raises MediaError."""
+    if (exact := array_file(media)) is None:
+        return None
+    from . import arrays
+
+    return arrays.checked(exact, arrays.masks(exact)[:stop])
+
+
 def info(media: str) -> VideoInfo:
     """Size, length and frame rate of a clip, from its header."""
-    from ..media.read import probe
+    from ..media.read import VideoInfo, probe
 
+    if (exact := array_file(media)) is not None:
+        from . import arrays
+
+        num_frames, height, width = arrays.sides(exact)
+        seconds = num_frames / ARRAY_FPS
+        return VideoInfo(width, height, ARRAY_FPS, num_frames, seconds, 0, False, False, "npy", 8)
     with as_file(media) as path:
         return probe(path)
 
@@ -183,6 +222,18 @@ def inline_png(pixels: object) -> str:
     stream = io.BytesIO()
     image.save(stream, format="PNG")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def refuse_array(media: str) -> None:
+    """Raise MediaError for an array, where frames are read as a stream of 8 bits."""
+    if array_file(media) is not None:
+        raise MediaError(f"{media[:200]}: an array of exact values is not edited in place or upscaled; use a clip.")
+
+
+def _exact(path: Path, part: slice) -> np.ndarray:
+    from . import arrays
+
+    return arrays.checked(path, arrays.frames(path)[part])
 
 
 def _data_uri(media: str) -> tuple[str, bytes]:

@@ -21,7 +21,7 @@ def draw(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
     """Draw the mask as (1, 1, F, H, W) float32 in [0, 1], with its `shape` applied.
 
     Raises RequestError for a mask clip that is too short, and for a picture or clip without a white pixel on the
-    canvas; MediaError for files that cannot be read.
+    canvas (arrays of exact values may be empty); MediaError for files that cannot be read.
     """
     if mask.follows:
         raise RequestError(
@@ -48,8 +48,13 @@ def _plain(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor
     if mask.polygon:
         return _polygon(mask.polygon, height, width)
     if mask.image is not None:
+        if (exact_FHW := inputs.masks(mask.image, 1)) is not None:
+            return _exact(exact_FHW, height, width)
         return _not_empty(_gray(inputs.picture(mask.image)[None], height, width), "image", mask.image)
     assert mask.video is not None
+    if (exact_FHW := inputs.masks(mask.video, num_frames)) is not None:
+        inputs.check_mask_length(len(exact_FHW), num_frames)
+        return _exact(exact_FHW, height, width)
     frames_FHWC, _ = inputs.clip(mask.video, stop=num_frames)
     inputs.check_mask_length(len(frames_FHWC), num_frames)
     return _not_empty(_gray(frames_FHWC, height, width), "video", mask.video)
@@ -79,6 +84,12 @@ def _polygon(points: tuple[Point, ...], height: int, width: int) -> torch.Tensor
 def _gray(frames_FHWC: np.ndarray, height: int, width: int) -> torch.Tensor:
     """Brightness as mask, covering the canvas; bilinear, to avoid ringing at hard edges."""
     return torch.from_numpy(np.stack([brightness(frame, height, width) for frame in frames_FHWC]))[None, None]
+
+
+def _exact(masks_FHW: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """Masks of an array, covering the canvas. Unlike brightness, they have no noise of a codec to remove."""
+    fitted = [image.cover(mask_HW, height, width, Image.Resampling.BILINEAR) for mask_HW in masks_FHW]
+    return torch.from_numpy(np.stack(fitted))[None, None]
 
 
 def brightness(frame_HWC: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -23,7 +23,8 @@ def margins_px(height: int, width: int, grow: Grow) -> tuple[int, int, int, int]
 def grown(frame_HWC: np.ndarray, grow: Grow) -> np.ndarray:
     """The picture in its extended frame, surrounded by gray."""
     left, top, right, bottom = margins_px(frame_HWC.shape[0], frame_HWC.shape[1], grow)
-    return np.pad(frame_HWC, ((top, bottom), (left, right), (0, 0)), constant_values=FILL)
+    fill = FILL / 255 if frame_HWC.dtype == np.float32 else FILL
+    return np.pad(frame_HWC, ((top, bottom), (left, right), (0, 0)), constant_values=fill)
 
 
 def new_area(height: int, width: int, grow: Grow) -> np.ndarray:

@@ -32,6 +32,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         prompt=request.prompt or WORDLESS, options={"strength": STRENGTH} | request.options
     )  # fmt: skip
     resolve(bare, card, known)  # raises errors of the request before the clip is opened
+    inputs.refuse_array(source.video)
     given = inputs.info(source.video)
     steps = pixel_steps(request)
     size = size_after((given.width, given.height), steps)

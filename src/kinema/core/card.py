@@ -211,6 +211,7 @@ class ProfileRule(Value):
 
 class Network(Value):
     """Sizes of the networks, for the estimate. Parameters in units; `width`, `layers` of the denoiser.
+    `experts`: denoisers of this size, of which each step uses one.
     `flop_per_cell`: for a UNet, whose levels differ, the cost of a forward per latent cell and frame."""
 
     parameters: int
@@ -225,6 +226,7 @@ class Network(Value):
     space_stride: int = 8
     patch: int = 2
     bytes_per_parameter: int = 2
+    experts: int = 1
     flop_per_cell: float | None = None
 
 

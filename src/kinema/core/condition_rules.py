@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .card import Card
-from .conditions import Condition, feature
+from .conditions import SEEN, Condition, feature
 from .errors import RequestError
 
 
@@ -21,6 +21,12 @@ def check(conditions: Sequence[Condition], card: Card, known: Sequence[Card] = (
                 legal=", ".join(card.accepts) or "a prompt only",
                 models=[other.id for other in known if name in other.accepts],
             )
+    for index, condition in enumerate(conditions):
+        if condition.kind == "image" and condition.seen is not None and SEEN not in card.accepts:
+            raise RequestError(
+                f"{card.id} takes no other picture for an image encoder.", field=f"conditions.{index}.seen",
+                value=condition.seen[:200], legal="none", models=[other.id for other in known if SEEN in other.accepts],
+            )  # fmt: skip
     for name in card.needs:
         if name not in wanted:
             raise RequestError(

@@ -54,11 +54,23 @@ class Value(BaseModel):
 
 
 class Image(Value):
-    """A picture to use as one frame of the clip: the first, the last, or frame number `at` (0-based)."""
+    """A picture to use as one frame of the clip: the first, the last, or frame number `at` (0-based).
+
+    `seen`: another picture for the model's image encoder, which describes the picture to the denoiser; for example the
+    whole one where `image` is cropped. Without it, the encoder receives the frame."""
 
     kind: Literal["image"] = "image"
     image: Media
     at: Literal["first", "last"] | Annotated[int, Field(ge=0)] = "first"
+    seen: Media | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unset_seen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `seen`, a picture is written as before it existed, so that sampling states stay valid."""
+        found: dict[str, Any] = handler(self)
+        if self.seen is None:
+            found.pop("seen", None)
+        return found
 
 
 class Reference(Value):
@@ -219,7 +231,9 @@ KINDS: tuple[str, ...] = (
     "image", "reference", "source", "mask", "control", "trajectory", "camera", "continue", "style", "audio",
 )  # fmt: skip
 
-MEDIA_FIELDS = ("image", "images", "video", "clip", "track")
+SEEN = "image:seen"
+"""In `Card.accepts`: a picture may have another one for the image encoder."""
+MEDIA_FIELDS = ("image", "seen", "images", "video", "clip", "track")
 FILE_FIELDS = (*MEDIA_FIELDS, "adapter")
 """Fields of conditions that name pictures, clips and sound; and those that name any file."""
 

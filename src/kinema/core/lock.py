@@ -13,13 +13,13 @@ except ImportError:  # Windows: no locking
     fcntl = None  # type: ignore[assignment]
 
 
-def take(file: IO[str] | IO[bytes]) -> bool:
+def take(file: IO[str] | IO[bytes], *, shared: bool = False) -> bool:
     """Try to lock an open file without waiting; the lock is held until the file is closed. False if another process, or
-    another open handle in this one, holds it; True if the system has no locks."""
+    another open handle in this one, holds it; True if the system has no locks. shared: beside others that share it."""
     if fcntl is None:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

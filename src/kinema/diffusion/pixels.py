@@ -13,7 +13,9 @@ from ..core.chunk import Chunk
 
 
 def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
-    """uint8 RGB (..., H, W, 3) to float32 in [-1, 1], channels first: (..., 3, H, W)."""
+    """uint8 RGB (..., H, W, 3), or float32 RGB in [0, 1], to float32 in [-1, 1], channels first: (..., 3, H, W)."""
+    if pixels_HWC.dtype == np.float32:
+        return torch.from_numpy(np.array(pixels_HWC)).movedim(-1, -3).mul_(2.0).sub_(1.0)
     return torch.from_numpy(np.array(pixels_HWC)).movedim(-1, -3).float().div_(127.5).sub_(1.0)
 
 

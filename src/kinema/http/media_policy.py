@@ -147,6 +147,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("request", "fill"): words,
     ("upscale", "by"): _upscaler,
     ("image", "image"): _media,
+    ("image", "seen"): _media,
     ("image", "at"): words,
     ("reference", "images"): _media,
     ("source", "video"): _media,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..core.chunk import Chunk
 from ..core.errors import RequestError
+from .encoding import WebpEncoding, exif
 from .manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp, make_note
 from .write_picture import write_picture
 
@@ -87,19 +89,26 @@ class WebpEncoder:
     """Writes animated WebP. The encoder buffers compressed frames until the end, because the format's header comes
     first."""
 
-    def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:
-        self.path, self.fps, self.manifest, self.num_frames = path, first.fps, manifest, 0
+    def __init__(
+        self, path: Path, first: Chunk, made: str | WebpEncoding, manifest: str | None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """made: a quality or an encoding."""
+        self.path, self.fps, self.manifest, self.num_frames, self.tags = path, first.fps, manifest, 0, tags or {}
+        self.frame_ms = 1000 / first.fps if isinstance(made, str) else made.frame_ms
         self.container = av.open(str(path), "w", format="webp", options={"loop": "0", "fflags": "+bitexact"})
-        self.stream = self.container.add_stream("libwebp_anim", rate=1000, options=_WEBP[quality])
+        options = _WEBP[made] if isinstance(made, str) else made.options
+        self.stream = self.container.add_stream("libwebp_anim", rate=1000, options=options)
         self.stream.height, self.stream.width = first.frames.shape[1:3]
         self.stream.pix_fmt = "bgra"
         self.stream.codec_context.time_base = Fraction(1, 1000)
 
     def add(self, chunk: Chunk) -> None:
         for frame_HWC in chunk.frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24").reformat(format="bgra")
-            frame.pts = round(self.num_frames * 1000 / self.fps)
-            frame.duration = round((self.num_frames + 1) * 1000 / self.fps) - frame.pts
+            kind = "rgba" if frame_HWC.shape[-1] == 4 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format=kind).reformat(format="bgra")
+            frame.pts = round(self.num_frames * self.frame_ms)
+            frame.duration = round((self.num_frames + 1) * self.frame_ms) - frame.pts
             frame.time_base = Fraction(1, 1000)
             self.num_frames += 1
             self.container.mux(self.stream.encode(frame))
@@ -109,8 +118,9 @@ class WebpEncoder:
         self.container.close()
         note = make_note(self.fps, self.num_frames, self.manifest)
         height, width = self.stream.height, self.stream.width
-        lasts_ms = round(self.num_frames * 1000 / self.fps) if self.num_frames > 1 else 0
-        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width, lasts_ms))
+        lasts_ms = round(self.num_frames * self.frame_ms) if self.num_frames > 1 else 0
+        about = exif(self.tags) if self.tags else b""
+        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width, lasts_ms, about))
 
     def close(self) -> None:
         self.container.close()

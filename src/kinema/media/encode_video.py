@@ -1,15 +1,19 @@
-"""VideoEncoder: write mp4 (H.264, AAC) and webm (VP9, Opus) with PyAV, reproducible to the byte."""
+"""VideoEncoder: write mp4 (H.264, AAC) and webm (VP9, Opus) with PyAV, reproducible to the byte; AV1 on request."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 
 from ..core.chunk import AUDIO_RATE_HZ, Chunk
 from .color import tag_bt709, to_yuv
+from .encoding import VideoEncoding
 from .manifest import replace_text
 from .timeline import exact_rate
 
@@ -31,19 +35,33 @@ _NUM_THREADS = 4  # fixed: the bytes that x264 writes depend on the number of th
 class VideoEncoder:
     """Writes one file. All calls must come from one thread."""
 
-    def __init__(self, path: Path, suffix: str, first: Chunk, quality: str, manifest: str | None) -> None:
+    def __init__(
+        self, path: Path, suffix: str, first: Chunk, made: str | VideoEncoding, manifest: str | None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """made: a quality or an encoding."""
         height, width = first.frames.shape[1:3]
-        self.rate, self.num_frames, self.num_samples = exact_rate(first.fps), 0, 0
         mp4 = suffix == ".mp4"
+        quality = made if isinstance(made, str) else "good"
+        self.rate, self.num_frames, self.num_samples = exact_rate(first.fps), 0, 0
         # bitexact omits dates, random identifiers and version strings
         flags = {"fflags": "+bitexact"} | ({"movflags": "+faststart+use_metadata_tags"} if mp4 else {})
         self.container = av.open(str(path), "w", format=suffix[1:], options=flags)
         self.path, self.begun, self.manifest = path, manifest, manifest
+        for name, text in (tags or {}).items():
+            self.container.metadata[name] = text
         if manifest is not None:
             self.container.metadata["kinema"] = manifest
+        codec = "libx264" if mp4 else "libvpx-vp9"
         options = _H264[quality] if mp4 else {"b": "0", "deadline": "good", "row-mt": "1", **_VP9[quality]}
-        self.video = self.container.add_stream("libx264" if mp4 else "libvpx-vp9", rate=self.rate, options=options)
-        self.pixel_format = "yuv444p" if mp4 and (width % 2 or height % 2) else "yuv420p"
+        depth = ""
+        if isinstance(made, VideoEncoding):
+            codec, options, depth = made.library, made.options, "10le" if made.bit_depth > 8 else ""
+            self.rate = made.rate or self.rate
+        if codec == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # else it prints its settings
+        self.video = cast(av.VideoStream, self.container.add_stream(codec, rate=self.rate, options=options))
+        self.pixel_format = ("yuv444p" if codec == "libx264" and (width % 2 or height % 2) else "yuv420p") + depth
         self.video.width, self.video.height, self.video.pix_fmt = width, height, self.pixel_format
         self.video.codec_context.thread_count = _NUM_THREADS
         tag_bt709(self.video.codec_context)

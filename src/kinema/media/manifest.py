@@ -234,10 +234,12 @@ def _from_xmp(packet: bytes | str | None) -> str | None:
     return None
 
 
-def add_to_webp(data: bytes, text: str, height: int, width: int, duration_ms: int = 0) -> bytes:
-    """Add a note as XMP to a WebP file's bytes; a file of one plain frame gets the extended header that XMP requires.
-    duration_ms: a clip of equal frames was encoded as a still picture; turn it back into an animation of one frame with
-    this duration."""
+def add_to_webp(
+    data: bytes, text: str, height: int, width: int, duration_ms: int = 0, exif: bytes = b""
+) -> bytes:  # fmt: skip
+    """Add a note as XMP, and EXIF if there is some, to a WebP file's bytes; a file of one plain frame gets the extended
+    header that these require. duration_ms: a clip of equal frames was encoded as a still picture; turn it back into an
+    animation of one frame with this duration."""
     packet = xmp(text)
     body = bytearray(data[12:])
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -248,6 +250,9 @@ def add_to_webp(data: bytes, text: str, height: int, width: int, duration_ms: in
         body[8] |= 0x02  # the animation flag
         shown = bytes(6) + sides + min(duration_ms, 2**24 - 1).to_bytes(3, "little") + b"\0" + bytes(body[18:])
         body[18:] = b"ANIM" + struct.pack("<I", 6) + bytes(6) + b"ANMF" + struct.pack("<I", len(shown)) + shown
+    if exif:
+        body[8] |= 0x08  # the EXIF flag; the chunk comes before XMP
+        body += b"EXIF" + struct.pack("<I", len(exif)) + exif + b"\0" * (len(exif) % 2)
     body += b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + bytes(body)
 

@@ -14,7 +14,7 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..core.closing import closed_after
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
 from ..core.whole import hidden
+from .encoding import VideoEncoding, WebpEncoding
 from .formats import SUFFIXES, check_rate
 from .manifest import check_sidecar, own_folder, put_clip
 
@@ -40,6 +41,8 @@ def write(
     quality: str = "good",
     on_frame: OnEvent = ignore,
     amended: Callable[[], dict[str, Any]] | None = None,
+    encoding: VideoEncoding | WebpEncoding | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a clip in the format of the path's suffix, and return the path.
 
@@ -57,6 +60,8 @@ def write(
     error before any frame is computed.
     amended: called after the last chunk; returns the manifest that is saved in place of `manifest`. In a video, where
     the manifest comes first, room is left for `RESERVED_BYTES` more; a longer one is saved in the sidecar alone.
+    encoding: for .mp4, .webm and .webp, the settings of the encoder in place of a quality.
+    tags: texts by name, saved inside .mp4, .webm (container tags) and .webp (EXIF, see encoding.py).
     on_frame: receives `Progress("write", done=number of frames passed to the encoder)` on the caller's thread; may
     raise to stop.
 
@@ -72,6 +77,7 @@ def write(
     source = iter(chunks)
     with closed_after(source):
         text = _checked(target, suffix, quality, manifest)
+        _check_encoding(suffix, encoding)
         temp = _temp_beside(target, suffix)
         try:
             room = " " * RESERVED_BYTES if text is not None and amended is not None else ""
@@ -83,7 +89,12 @@ def write(
                 return final[0]
 
             begun = None if text is None else text + room
-            _run(source, lambda first: _encoder(suffix, temp, first, quality, begun), on_frame, finish)
+            made = encoding or quality
+            with_alpha = isinstance(encoding, WebpEncoding)
+            _run(
+                source, lambda first: _encoder(suffix, temp, first, made, begun, tags or {}), on_frame, finish,
+                _Rule(with_alpha),
+            )  # fmt: skip
             text = final[0]
             put_clip(temp, target, text)
         except OSError as error:
@@ -129,26 +140,40 @@ def _as_text(manifest: dict[str, Any]) -> str:
         raise RequestError(f"The manifest is not JSON-serializable ({error}).", field="manifest") from error
 
 
-def _encoder(suffix: str, temp: Path, first: Chunk, quality: str, text: str | None) -> Any:
+def _check_encoding(suffix: str, encoding: VideoEncoding | WebpEncoding | None) -> None:
+    """RequestError if files of this suffix cannot have the encoding."""
+    if encoding is not None and suffix not in encoding.suffixes:
+        legal = ", ".join(encoding.suffixes)
+        raise RequestError(f"{encoding.name} in a {suffix or 'folder'}.", field="path", value=suffix, legal=legal)
+
+
+def _encoder(
+    suffix: str, temp: Path, first: Chunk, made: Any, text: str | None, tags: Mapping[str, str]
+) -> Any:  # fmt: skip
+    """The encoder of a file. made: a quality, or an encoding that the suffix can have."""
     if suffix in (".mp4", ".webm"):
         from .encode_video import VideoEncoder
 
-        return VideoEncoder(temp, suffix, first, quality, text)
+        return VideoEncoder(temp, suffix, first, made, text, tags)
     if suffix == ".gif":
         from .encode_gif import GifEncoder
 
-        return GifEncoder(temp, first, quality, text)
+        return GifEncoder(temp, first, made, text)
     from . import encode_pictures
 
     if suffix == ".webp":
-        return encode_pictures.WebpEncoder(temp, first, quality, text)
+        return encode_pictures.WebpEncoder(temp, first, made, text, tags)
     if suffix:
-        return encode_pictures.PictureEncoder(temp, suffix, quality, text)
+        return encode_pictures.PictureEncoder(temp, suffix, made, text)
     return encode_pictures.FolderEncoder(temp, first, text)
 
 
 def _run(
-    source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame: OnEvent, final: Callable[[], str | None]
+    source: Iterator[Chunk],
+    make_encoder: Callable[[Chunk], Any],
+    on_frame: OnEvent,
+    final: Callable[[], str | None],
+    rule: _Rule,
 ) -> None:
     """Pull and check all chunks and pass them to the encoder; return when the file is finished. final: returns the
     manifest after the last chunk."""
@@ -187,7 +212,7 @@ def _run(
     thread = threading.Thread(target=encode, name="kinema-write", daemon=True)
     thread.start()
     try:
-        rule, done = _Rule(), 0
+        done = 0
         while not failed.is_set() and (chunk := next(source, None)) is not None:
             rule.check(chunk)
             enqueue(chunk)
@@ -232,12 +257,18 @@ def _as_media_error(error: BaseException) -> BaseException:
 class _Rule:
     """Checks that every chunk of a clip matches the first and starts where the previous one ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_alpha: bool) -> None:
         self.shape: tuple[int, ...] | None = None
+        self.channels_legal = (3, 4) if with_alpha else (3,)
 
     def check(self, chunk: Chunk) -> None:
         frames = chunk.frames
-        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype.name != "uint8" or 0 in frames.shape:
+        if (
+            frames.ndim != 4
+            or frames.shape[-1] not in self.channels_legal
+            or frames.dtype.name != "uint8"
+            or 0 in frames.shape
+        ):
             raise MediaError(
                 f"Frames must be uint8 RGB of shape (F, H, W, 3), not {frames.dtype} {tuple(frames.shape)}."
             )

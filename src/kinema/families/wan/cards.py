@@ -1,4 +1,4 @@
-"""The published Wan 2.1 models and the built-in miniature, with the publishers' defaults.
+"""The published Wan 2.1 and 2.2 models and the built-in miniature, with the publishers' defaults.
 
 Shift has four published defaults for VACE (16 in its command line, 5 in its Python, 3 or 5 in diffusers' example, 8 in
 ComfyUI's); the cards use that of the publisher's command line, and `--set shift=...` changes it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.conditions import SEEN
 from ...core.request import Profile
 from .options import WanOptions
 
@@ -21,16 +22,35 @@ NEGATIVE_PROMPT = (
 
 ACCEPTS = {
     "t2v": ("source", "style"),
-    "i2v": ("image:first", "style"),
+    "i2v": ("image:first", SEEN, "style"),
+    "flf2v": ("image:first", "image:last", SEEN, "style"),
+    "inp": ("image:first", "image:last", SEEN, "style"),
+    "ati": ("image:first", SEEN, "trajectory", "style"),
+    "t2v-a14b": ("source", "style"), "t2v-a14b-high": ("source", "style"), "t2v-a14b-low": ("source", "style"),
+    "i2v-a14b": ("image:first", "image:last", "style"),
+    "i2v-a14b-high": ("image:first", "image:last", "style"), "i2v-a14b-low": ("image:first", "image:last", "style"),
+    "inp-a14b-high": ("image:first", "image:last", "style"), "inp-a14b-low": ("image:first", "image:last", "style"),
     "vace": (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
         "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue",
         "continue:end", "style",
     ),
 }  # fmt: skip
-STRENGTH = {"t2v": 0.7, "vace": 1.0}
+"""By kind of network. -a14b: the two experts of Wan 2.2; with -high or -low, one of them alone."""
+STRENGTH = {"t2v": 0.7, "t2v-a14b": 0.7, "vace": 1.0, "t2v-a14b-high": 1.0, "t2v-a14b-low": 0.7}
 """Text to video starts from the noised source; VACE receives the source as context."""
-NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
+_FIRST = ("image:first",)
+NEEDS: dict[str, tuple[str, ...]] = {
+    "t2v": (), "i2v": _FIRST, "flf2v": ("image:first", "image:last"), "inp": (), "ati": _FIRST, "vace": (),
+    "t2v-a14b": (), "t2v-a14b-high": (), "t2v-a14b-low": (),
+    "i2v-a14b": _FIRST, "i2v-a14b-high": _FIRST, "i2v-a14b-low": _FIRST, "inp-a14b-high": (), "inp-a14b-low": (),
+}  # fmt: skip
+PAIRS = {"t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5}}
+"""Kinds of two experts, with the published values of their options."""
+ALONE = (
+    "One of the two experts of Wan 2.2 A14B, for the steps above or below the boundary of noise, as a workflow's two "
+    "samplers use it. Alone it makes poor clips.",
+)
 
 PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
@@ -41,10 +61,13 @@ PROFILES: dict[Profile, ProfileRule] = {
 
 
 def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
-    """The options of a variant: t2v, i2v or vace."""
+    """The options of a kind of network (the keys of ACCEPTS)."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
-        own["conditioning_scale"] = [1.0]
+        own |= {"conditioning_scale": [1.0], "vace_split": "hard"}
+    own |= PAIRS.get(variant, {})
+    if variant == "ati":
+        own |= {"track_temperature": 220.0, "track_points": 2}
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
     guidance: dict[str, JsonValue] = {
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
@@ -66,13 +89,15 @@ SIZE_720P = ((1280, 720), (720, 1280))
 
 _13B = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
 _14B = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
+_T2V_A14B = Network(parameters=14_288_491_584, **_14B)
+_I2V_A14B = Network(parameters=14_288_901_184, **_14B)
 
 
 def _card(
     name: str,
     variant: str,
     title: str,
-    hub: str,
+    hub: str | None,
     sizes: SizeRule,
     network: Network,
     *,
@@ -80,6 +105,7 @@ def _card(
     guidance: float,
     shift: float,
     files: tuple[str, ...],
+    notes: tuple[str, ...] = (),
 ) -> Card:
     return Card(
         id=name,
@@ -88,7 +114,8 @@ def _card(
         title=title,
         licence="Apache-2.0",
         hub=hub,
-        aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),),
+        aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),) if hub and not notes else (),
+        notes=notes,
         single_files=files,
         accepts=ACCEPTS[variant],
         needs=NEEDS[variant],
@@ -168,5 +195,59 @@ CARDS: tuple[Card, ...] = (
         "wan2.1-vace-14b", "vace", "Wan 2.1 VACE, edit anything, 14B", "Wan-AI/Wan2.1-VACE-14B-diffusers",
         _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **_14B),
         steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_14B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-flf2v-14b-720p", "flf2v", "Wan 2.1 first and last frame to video, 14B, 720p",
+        "Wan-AI/Wan2.1-FLF2V-14B-720P-diffusers", _sizes(*SIZE_720P), Network(parameters=16_396_618_304, **_14B),
+        steps=50, guidance=5.5, shift=16.0, files=("wan2.1_flf2v_720p_14B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-fun-inp-1.3b", "inp", "Wan 2.1 Fun-InP, from pictures to video, 1.3B", None,
+        _sizes(*SIZE_480P), Network(parameters=1_564_428_608, **_13B),
+        steps=50, guidance=6.0, shift=5.0,
+        files=("wan2.1_fun_inp_1.3B*.safetensors", "wan2.1*fun*1.3B*inp*.safetensors"),
+    ),
+    _card(
+        "wan2.1-fun-inp-14b", "inp", "Wan 2.1 Fun-InP, from pictures to video, 14B", None,
+        _sizes(*SIZE_480P, *SIZE_720P), Network(parameters=16_395_960_384, **_14B),
+        steps=50, guidance=6.0, shift=5.0,
+        files=("wan2.1_fun_inp_14B*.safetensors", "wan2.1*fun*14B*inp*.safetensors"),
+    ),
+    _card(
+        "wan2.1-ati-14b", "ati", "Wan 2.1 ATI, an image moved along paths, 14B", None,
+        _sizes(*SIZE_480P), Network(parameters=16_395_960_384, **_14B),
+        steps=40, guidance=5.0, shift=5.0, files=("wan2?1?i2v?ati?14B*.safetensors",),
+    ),
+    _card(
+        "wan2.2-t2v-a14b", "t2v-a14b", "Wan 2.2 text to video, two experts of 14B", "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        _sizes(*SIZE_720P, *SIZE_480P), _T2V_A14B.model_copy(update={"experts": 2}),
+        steps=40, guidance=4.0, shift=12.0, files=(),
+    ),
+    _card(
+        "wan2.2-i2v-a14b", "i2v-a14b", "Wan 2.2 image to video, two experts of 14B", "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+        _sizes(*SIZE_720P, *SIZE_480P), _I2V_A14B.model_copy(update={"experts": 2}),
+        steps=40, guidance=3.5, shift=5.0, files=(),
+    ),
+    *(
+        _card(
+            f"wan2.2-{kind}-a14b-{expert}", f"{kind}-a14b-{expert}",
+            f"Wan 2.2 {words} to video, 14B, the expert for {expert} noise",
+            f"Wan-AI/Wan2.2-{kind.upper()}-A14B-Diffusers", _sizes(*SIZE_720P, *SIZE_480P), network,
+            steps=40, guidance=guidance, shift=shift, notes=ALONE,
+            files=(f"wan2.2_{kind}_{expert}_noise_14B*.safetensors", f"wan2?2?{kind}?a14b?{expert}*.safetensors"),
+        )
+        for kind, words, network, shift, scales in (
+            ("t2v", "text", _T2V_A14B, 12.0, (4.0, 3.0)), ("i2v", "image", _I2V_A14B, 5.0, (3.5, 3.5)),
+        )
+        for expert, guidance in zip(("high", "low"), scales)
+    ),
+    *(
+        _card(
+            f"wan2.2-fun-inp-a14b-{expert}", f"inp-a14b-{expert}",
+            f"Wan 2.2 Fun-InP, from pictures to video, 14B, the expert for {expert} noise", None,
+            _sizes(*SIZE_480P, *SIZE_720P), _I2V_A14B, steps=20, guidance=4.0, shift=8.0, notes=ALONE,
+            files=(f"wan2.2_fun_inp*_{expert}_noise_14B*.safetensors",),
+        )
+        for expert in ("high", "low")
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from ...weights import quantised
 from ...weights.configs import Config
 from ...weights.device import place_and_dtype
 from ...weights.folder import load_part, network, scheduler
-from . import extras
+from . import experts, extras
 from .detect import recognise
 from .model import WanFamily, WanParts
 
@@ -32,19 +32,26 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
     quantised.refuse(location)
     recognise(location)  # a card that was added earlier may point to an unsupported model
     if location.is_dir():
-        parts = load_folder(location, dtype)
+        parts = load_folder(location, dtype, card.variant.rpartition("-")[2])
     else:
         from .single_file import load_files
 
         parts = load_files(location, dtype)
-    for each in (parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder):
+    for each in (
+        parts.text_encoder,
+        parts.transformer,
+        parts.transformer_2,
+        parts.vae,
+        parts.image_encoder,
+        parts.tiny_decoder,
+    ):
         if each is not None:
             each.eval().requires_grad_(False)
     return WanFamily(extras.complete(card, location) if location.is_dir() else card, parts, device)
 
 
-def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
-    """Load the parts that model_index.json names."""
+def load_folder(folder: Path, dtype: torch.dtype, expert: str = "") -> WanParts:
+    """Load the parts that model_index.json names. expert: of a folder with two, load only "high" or "low"."""
     try:
         index = Config.read(folder / "model_index.json")
     except FileNotFoundError:
@@ -56,11 +63,14 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
     ]
     if missing:
         raise ModelError(f"{folder}: missing parts: {', '.join(missing)}.")
+    two = index.part("transformer_2") is not None
+    alone = two and expert in experts.FOLDERS
+    first = experts.FOLDERS[expert] if alone else "transformer"
     try:
         from transformers import AutoTokenizer
 
         image_encoder = image_processor = None
-        if (folder / "image_encoder").is_dir():
+        if index.part("image_encoder") is not None and (folder / "image_encoder").is_dir():
             from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
             image_encoder = network(CLIPVisionModel, folder / "image_encoder", torch.float32)
@@ -68,7 +78,8 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
         return WanParts(
             tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
             text_encoder=_network(folder, index, "text_encoder", dtype),
-            transformer=_network(folder, index, "transformer", dtype),
+            transformer=_network(folder, index, first, dtype),
+            transformer_2=_network(folder, index, "transformer_2", dtype) if two and not alone else None,
             vae=_network(folder, index, "vae", torch.float32),
             scheduler=scheduler(folder),
             image_encoder=image_encoder,
@@ -84,7 +95,7 @@ def _network(folder: Path, index: Config, part: str, dtype: torch.dtype) -> Any:
     """Load one network of the class that the checkpoint names, if supported. Safetensors only."""
     import importlib
 
-    library, allowed = CLASSES[part]
+    library, allowed = CLASSES[part.removesuffix("_2")]
     _, name = index.part(part) or ("", "no class")
     if name not in allowed:
         raise ModelError(f"{folder / part}: unsupported class {name}. Supported: {', '.join(allowed)}.")

@@ -1,5 +1,5 @@
-"""Detect the kind of a Wan model from configurations and safetensors headers (no torch). Unsupported relatives of
-Wan 2.1 (families/wan/variants.py) are refused by name."""
+"""Detect the kind of a Wan model from configurations and safetensors headers (no torch). Unsupported relatives
+(families/wan/variants.py) are refused by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...weights.configs import Config
 from ...weights.headers import header
 from ...weights.names import model_name
 from . import variants
-from .cards import ACCEPTS, CARDS, MINI, NEEDS, options
+from .cards import ACCEPTS, CARDS, MINI, NEEDS, PAIRS, options
 from .variants import Signs
 
 PIPELINES = {"WanPipeline": "t2v", "WanImageToVideoPipeline": "i2v", "WanVACEPipeline": "vace"}
@@ -64,7 +64,9 @@ def _folder(path: Path) -> Card | None:
         per_token_time=parts.flag("expand_timesteps"), image_places=config.has("pos_embed_seq_len"),
     )  # fmt: skip
     _refuse(path, signs)
-    return _named(path, PIPELINES[kind], facts["width"], facts["layers"], facts["hint_layers"], facts["text_dim"])
+    if parts.has("boundary_ratio") and parts.part("transformer_2") is None:
+        raise ModelError(f"{path}: one of its two experts is missing (model_index.json names no transformer_2).")
+    return _named(path, signs, facts["hint_layers"], facts["text_dim"])
 
 
 def config_facts(config: Config) -> dict[str, int]:
@@ -85,9 +87,9 @@ def _file(path: Path) -> Card | None:
         _refuse_parts(path, entries)
         return None
     name = _name_with_expert(path)
-    _refuse(path, file_signs(name, entries, facts))
-    hint_layers = len(facts["vace_layers"])
-    return _named(path, facts["variant"], facts["width"], facts["layers"], hint_layers, facts["text_dim"])
+    signs = file_signs(name, entries, facts)
+    _refuse(path, signs)
+    return _named(path, signs, len(facts["vace_layers"]), facts["text_dim"])
 
 
 def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any] | None:
@@ -95,7 +97,8 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
     ModelError, starting with `what`, if a required tensor is missing or has an illegal shape.
 
     Keys may carry the prefix `model.diffusion_model.`. The facts are those of WanModel: width and text width from
-    `text_embedding.0.weight`, layers by counting, VACE by `vace_patch_embedding`, image to video by `img_emb`.
+    `text_embedding.0.weight`, layers by counting, VACE by `vace_patch_embedding`, image to video by `img_emb` or by
+    channels for a picture's latents and their mask. image_dim: None without inputs for CLIP's image states.
     """
     names = plain(entries)
     if any(name not in names for name in ("text_embedding.0.weight", "patch_embedding.weight", "head.modulation")):
@@ -111,19 +114,22 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
     layers, hints = _count(names, "blocks", what), _count(names, "vace_blocks", what)
     if not layers or hints > layers:
         raise ModelError(f"{what}: illegal numbers of blocks: {layers}, and {hints} for VACE.")
-    variant = "vace" if hints else "i2v" if any(key.startswith("img_emb.") for key in names) else "t2v"
+    images = any(key.startswith("img_emb.") for key in names)
+    in_channels = shape("patch_embedding.weight", 5)[1]
+    variant = "vace" if hints else "i2v" if images or in_channels == 36 else "t2v"
     width, text_dim = shape("text_embedding.0.weight", 2)
     return {
         "variant": variant,
         "width": width,
         "text_dim": text_dim,
         "layers": layers,
-        "in_channels": shape("patch_embedding.weight", 5)[1],
+        "in_channels": in_channels,
         "ffn": shape("blocks.0.ffn.0.bias", 1)[0],
         "freq_dim": shape("time_embedding.0.weight", 2)[1],
         "vace_layers": list(range(0, layers, layers // hints))[:hints] if hints else [],
         "vace_channels": shape("vace_patch_embedding.weight", 5)[1] if hints else 0,
-        "image_dim": shape("img_emb.proj.0.weight", 1)[0] if variant == "i2v" else None,
+        "image_dim": shape("img_emb.proj.0.weight", 1)[0] if images else None,
+        "image_places": shape("img_emb.emb_pos", 3)[1] if "img_emb.emb_pos" in names else None,
     }
 
 
@@ -133,7 +139,7 @@ def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Sig
     head = names.get("head.head.weight", {"shape": [64]})["shape"]
     return Signs(
         name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=(head[0] if head else 64) // 4,
-        width=facts["width"], layers=facts["layers"], images=facts["variant"] == "i2v",
+        width=facts["width"], layers=facts["layers"], images=facts["image_dim"] is not None,
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
     )  # fmt: skip
@@ -224,43 +230,47 @@ def _unsupported(path: Path, model: str) -> ModelError:
     )
 
 
-def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, text_dim: int) -> Card:
+def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
     """The published card of that shape with this path; a new card for an unknown shape."""
+    kind, width, layers = variants.kind_of(signs), signs.width, signs.layers
     own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
     for card in CARDS:
         network = card.network
-        if (card.variant, network.width, network.layers) == (variant, width, layers) and card.builtin is None:
+        if (card.variant, network.width, network.layers) == (kind, width, layers) and card.builtin is None:
             named = any(fnmatch.fnmatch(path.name, pattern) for pattern in card.single_files)
             # The two image-to-video models have the same shape; only their names differ.
             size = "720p" if "720" in model_name(path) else "480p"
-            if variant != "i2v" or named or size in card.id:
-                return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card))})
+            if kind != "i2v" or named or size in card.id:
+                return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card, signs))})
     return MINI.model_copy(
         update={
             **own,
-            "title": f"Wan {variant} of {layers} layers, {width} wide",
+            "title": f"Wan {kind} of {layers} layers, {width} wide",
             "licence": "unknown",
-            "variant": variant,
-            "accepts": ACCEPTS[variant] + (("trajectory",) if variant == "vace" and text_dim < 1024 else ()),
-            "needs": NEEDS[variant],
+            "variant": kind,
+            "accepts": ACCEPTS[kind] + (("trajectory",) if kind == "vace" and text_dim < 1024 else ()),
+            "needs": NEEDS[kind],
             "network": MINI.network.model_copy(
                 update={
                     "width": width,
                     "layers": layers,
                     "hint_layers": hint_layers,
                     "parameters": 12 * layers * width**2,
+                    "experts": 2 if kind in PAIRS else 1,
                 }
             ),
-            "options": options(variant, 3.0, MINI.network.text_length if text_dim < 1024 else 512),
+            "options": options(kind, 3.0, MINI.network.text_length if text_dim < 1024 else 512),
             "domain": "toyland" if path.is_dir() and (path / "card.json").is_file() else "",
             "notes": ("A checkpoint with an unpublished shape: its limits and defaults are the miniature's.",),
         }
     )
 
 
-def _ambiguity(path: Path, card: Card) -> tuple[str, ...]:
-    """A note for a file that could be a Wan 2.2 model by its tensors and its name."""
-    if path.is_dir() or card.variant == "i2v" or card.network.width != 5120 or variants.first_generation(path.name):
+def _ambiguity(path: Path, card: Card, signs: Signs) -> tuple[str, ...]:
+    """A note for a model that could be another one by its tensors and its name."""
+    if card.variant.endswith(("-high", "-low")) and not variants.names_expert(signs.name):
+        return ("Its name does not say which of the two experts of Wan 2.2 A14B it is.",)
+    if path.is_dir() or card.variant != "t2v" or card.network.width != 5120 or variants.first_generation(path.name):
         return ()
     return (
         "Detected as Wan 2.1 by its shapes, which an expert of Wan 2.2 A14B shares. Do not use such an expert alone.",

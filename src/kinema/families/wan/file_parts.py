@@ -21,7 +21,7 @@ FOLDERS = {
     "image_encoder": ("clip_vision", "clip", "image_encoder"),
 }
 PATTERNS = {
-    "vae": ("wan*2[._]1*vae*.safetensors",),
+    "vae": ("wan2[._]1[_-]vae*.safetensors", "wan[_-]2[._]1[_-]vae*.safetensors"),
     "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
     "image_encoder": ("clip_vision_h*.safetensors",),
 }
@@ -41,7 +41,7 @@ def found_parts(location: Path) -> dict[str, Path | None]:
     facts = file_facts(header(location), str(location))
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
-    wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
+    wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["image_dim"] is not None else [])]
     return {part: _find(location, part) for part in wanted}
 
 

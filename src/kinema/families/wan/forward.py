@@ -111,7 +111,7 @@ def bind(
     embedder = model.condition_embedder
     text_BLD = embedder.text_embedder(text_BLD)
     if image_BLD is not None:
-        image_BLD = embedder.image_embedder(image_BLD).expand(len(text_BLD), -1, -1)
+        image_BLD = _image_tokens(embedder.image_embedder, image_BLD).expand(len(text_BLD), -1, -1)
     blocks = len(model.blocks) + len(getattr(model, "vace_blocks", ()))
     keep = 2 * blocks * text_BLD.numel() * text_BLD.element_size() <= KEEP_BYTES
     control_BLD = None
@@ -120,6 +120,14 @@ def bind(
         control_BLD = control_BLD.expand(len(text_BLD), -1, -1)
     rope = model.rope(torch.empty(shape, device="meta"))
     return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
+
+
+def _image_tokens(embedder: Any, image_BLD: torch.Tensor) -> torch.Tensor:
+    """Projected image states, (1, L, D). One picture takes the first half of the places of two."""
+    if embedder.pos_embed is not None:
+        image_BLD = image_BLD + embedder.pos_embed[:, : image_BLD.shape[1]]
+    tokens: torch.Tensor = embedder.norm2(embedder.ff(embedder.norm1(image_BLD)))
+    return tokens
 
 
 def forward(

@@ -19,6 +19,8 @@ HEAD_DIM = 128
 PATCH = (1, 2, 2)
 PREFIX = "model.diffusion_model."
 FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+PLACES = "img_emb.emb_pos"
+"""Position embeddings of the image states, in the network for a first and a last frame."""
 SCALES = (".scale_weight", ".weight_scale")
 MARKS = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
 
@@ -57,13 +59,18 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
         "num_layers": facts["layers"],
         "cross_attn_norm": "blocks.0.norm3.weight" in state,
     }
-    if facts["variant"] == "i2v":
+    if facts["image_dim"] is not None:
         config |= {"image_dim": facts["image_dim"], "added_kv_proj_dim": width}
+        config |= {"pos_embed_seq_len": facts["image_places"]}
     kind: Any = WanTransformer3DModel
     if facts["variant"] == "vace":
         kind = WanVACETransformer3DModel
         config |= {"vace_layers": facts["vace_layers"], "vace_in_channels": facts["vace_channels"]}
-    network = _fill(kind, config, convert_wan_transformer_to_diffusers(state), dtype)
+    places = state.pop(PLACES, None)  # diffusers' conversion does not know it
+    renamed = convert_wan_transformer_to_diffusers(state)
+    if places is not None:
+        renamed["condition_embedder.image_embedder.pos_embed"] = places
+    network = _fill(kind, config, renamed, dtype)
     # The rotary table is computed, not stored: the empty network has none.
     network.rope = WanRotaryPosEmbed(head_dim, PATCH, network.config.rope_max_seq_len)
     return network

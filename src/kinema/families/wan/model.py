@@ -27,7 +27,7 @@ from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, text_encoding, vace
+from . import cpu_autoencoder, decode, experts, forward, i2v, motion, prepare, text_encoding, vace
 from .adapter_names import ADAPTER_NAMES
 from .in_parts import InParts
 from .options import WanOptions
@@ -72,6 +72,8 @@ class WanParts:
     image_encoder: Any = None
     image_processor: Any = None
     tiny_decoder: Any = None
+    transformer_2: Any = None
+    """The expert for low noise, if `transformer` is one for high noise."""
     folder: Path | None = None
     """The checkpoint's folder, if it is one; it may contain a few-step student."""
     files: tuple[Path, ...] = ()
@@ -83,7 +85,11 @@ class WanFamily(InParts):
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder]
+        denoisers = {"": parts.transformer}
+        if parts.transformer_2 is not None:
+            denoisers = {experts.HIGH: parts.transformer, experts.LOW: parts.transformer_2}
+        self.denoisers = denoisers
+        networks = [parts.text_encoder, *denoisers.values(), parts.vae, parts.image_encoder, parts.tiny_decoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
@@ -92,7 +98,8 @@ class WanFamily(InParts):
         if device.type == "cpu":
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
-        forward.prepare(parts.transformer)
+        for denoiser in denoisers.values():
+            forward.prepare(denoiser)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return self.parts.files
@@ -110,19 +117,22 @@ class WanFamily(InParts):
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
         student = self._student(plan)
-        adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
+        self._use_styles(prepared.styles, student)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
         weigh = options.prompt_weights != "off"
         states = {branch: self.text_states(each, options.text_length, weigh) for branch, each in prompts.items()}
         image = concat = control = None
         scale: tuple[float, ...] = ()
-        if self.card.variant == "i2v":
-            assert prepared.first_BCHW is not None
+        network = self.parts.transformer
+        if network.config.image_dim is not None:
             with self.residency.using(self.parts.image_encoder) as encoder:
-                image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
-            concat = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
+                image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
+        if network.config.in_channels > network.config.out_channels:
+            known = i2v.condition(plan, prepared, self.encode_pixels)
+            known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
+            concat = known.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
@@ -175,6 +185,10 @@ class WanFamily(InParts):
             self.gray = {other: old for other, old in self.gray.items() if other[:-1] == key[:-1]} | {key: latents}
         return latents
 
+    def _use_styles(self, styles: tuple[tuple[str, float], ...], student: Path | None) -> None:
+        for expert, denoiser in self.denoisers.items():
+            adapters.use(denoiser, experts.styles_of(styles, expert), student, names=ADAPTER_NAMES)
+
     def _student(self, plan: Plan) -> Path | None:
         """The file of the plan's few-step student. ModelError if this model has no such student."""
         if not plan.student:
@@ -215,6 +229,8 @@ class WanFamily(InParts):
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
+        if self.parts.transformer_2 is not None:
+            return experts.guidance(plan, (float(t) for t in scheduler.timesteps))
         found = classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
         options = WanOptions.of(plan)
         sigmas = [scheduling.noise_level(scheduler, step) for step in range(len(found))]
@@ -222,16 +238,15 @@ class WanFamily(InParts):
         return corrected(found, sigmas, self.sigma_model(plan), plan.guidance, options.cfg_zero, skip)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
-        model = self.parts.transformer
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
-        adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
+        self._use_styles(cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
                 bound[branches] = forward.bind(
-                    model,
-                    torch.cat([cond.text[COND if branch == SKIPPED else branch] for branch in branches]),
+                    self.denoisers[experts.split(branches[0])[0]],
+                    torch.cat([cond.text[COND if each == SKIPPED else experts.split(each)[1]] for each in branches]),
                     shape,
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
@@ -249,6 +264,7 @@ class WanFamily(InParts):
             groups = [plain] if tokens * len(plain) <= BATCH_TOKENS else [(branch,) for branch in plain]
             groups += [(SKIPPED,)] * (len(branches) - len(plain))
             outputs: dict[str, torch.Tensor] = {}
+            model = self.denoisers[experts.split(branches[0])[0]]
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
                     left_out = cond.skipped if SKIPPED in group else ()

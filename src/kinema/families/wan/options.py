@@ -17,8 +17,25 @@ class WanOptions(Sampling):
     text_length: Annotated[int, Field(ge=8, le=512)] = Field(
         512, description="tokens to which the prompt is padded or truncated; the weights are trained for the default"
     )
-    conditioning_scale: tuple[Annotated[float, Field(ge=0.0, le=4.0)], ...] = Field(
+    conditioning_scale: tuple[Annotated[float, Field(ge=0.0, le=1000.0)], ...] = Field(
         (1.0,), min_length=1, description="strength of the conditions: one number, or one per VACE layer"
+    )
+    vace_split: Literal["hard", "soft"] = Field(
+        "hard",
+        description="how a soft mask divides the source into kept and changed pixels. hard: at 0.5, as published; "
+        "soft: in proportion, as ComfyUI",
+    )
+    boundary: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.875, description="level of noise down to which the expert for high noise is used, then that for low noise"
+    )
+    low_guidance: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
+        3.0, description="guidance of the expert for low noise; `guidance` is that of the other one"
+    )
+    track_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
+        220.0, description="how sharply a path's point is limited to its surroundings; higher is smaller"
+    )
+    track_points: Annotated[int, Field(ge=1, le=10)] = Field(
+        2, description="number of paths that may act on one place; the nearest ones"
     )
     motion_words: Literal["path", "text"] = Field(
         "text", description="path: convert words for motion to a drawn path; text: use only the words"

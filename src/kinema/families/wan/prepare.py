@@ -23,10 +23,15 @@ DOT_RGB = (255, 255, 255)
 @dataclass(frozen=True)
 class WanPrepared(Prepared):
     """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
-    references: pictures on white, each (1, 3, H, W)."""
+    references: pictures on white, each (1, 3, H, W). last_BCHW: the picture for the last frame.
+    seen: pictures for the image encoder in place of the first and the last, each (1, 3, H, W) of any size.
+    paths: one (F, 2) array per trajectory, in fractions of the frame."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
+    last_BCHW: torch.Tensor | None = None
+    seen: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
+    paths: tuple[np.ndarray, ...] = ()
 
 
 def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
@@ -36,7 +41,9 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
     canvas = _Canvas(plan)
     references: list[torch.Tensor] = []
     styles: list[tuple[str, float]] = []
-    first = None
+    paths: list[np.ndarray] = []
+    first = last = None
+    seen: dict[str, torch.Tensor] = {}
     conditions = sorted(plan.conditions, key=lambda c: ORDER.index(c.kind))
     if window is not None:
         if window.control_FHWC is not None:
@@ -51,6 +58,7 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
             canvas.hint(image.to_unit(_frames(condition.video, plan)))
         elif condition.kind == "trajectory":
             points = trajectory.fractions(condition, plan.frames)
+            paths.append(points)
             drawn = trajectory.draw(points, *size, condition.color or DOT_RGB)
             canvas.add_path(image.to_unit(drawn))
         elif condition.kind == "source":
@@ -67,13 +75,16 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
             still = image.still(inputs.picture(condition.image), *size)
             index = frame_number(condition.at, plan.frames)
             canvas.keep_frame(index, still)
-            first = still if index == 0 else first
+            first, last = (still if index == 0 else first), (still if condition.at == "last" else last)
+            if condition.seen is not None:
+                seen[str(condition.at)] = image.to_unit(inputs.picture(condition.seen))[None]
         elif condition.kind == "reference":
             references += [image.letterbox(inputs.picture(each), *size) for each in condition.images]
         elif condition.kind == "style":
             styles.append((condition.adapter, condition.weight))
     source, masked = canvas.finished()
-    return WanPrepared(source, first, tuple(styles), masked, tuple(references))
+    others = (seen.get("first"), seen.get("last"))
+    return WanPrepared(source, first, tuple(styles), masked, tuple(references), last, others, tuple(paths))
 
 
 ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "style")

@@ -1,8 +1,15 @@
 """VACE's context: kept pixels, changed pixels and the mask, encoded and packed (arXiv 2503.07598, section 3).
 
 Inactive = source outside the mask, reactive = source inside it; both are encoded with mid-gray (0.0) in the other's
-place. The split is hard at 0.5; the packed mask stays soft. Reference images are encoded separately and come first, one
+place. The split is hard at 0.5, or in proportion to the mask (option vace_split), as in ComfyUI; the packed mask stays
+soft. Reference images are encoded separately and come first, one
 latent frame each, in the order of the request (diffusers' pipeline reverses it).
+
+ComfyUI's WanVaceToVideo is this request (all pictures in arrays of exact values, conditions/arrays.py, of the canvas):
+its control_video is a source (0.5 where it ends before its masks do; all 0.5 for masks alone), its control_masks a mask
+`video` with fill="source" and as many frames as the clip (1 after its last), its reference_image a reference already
+cropped to the canvas, its strength the option conditioning_scale, and vace_split is soft. A control clip that ends
+early, without masks, needs no padding.
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ from collections.abc import Callable
 import torch
 
 from ...core.plan import Plan
+from .options import WanOptions
 from .prepare import WanPrepared
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
@@ -31,8 +39,8 @@ def context(plan: Plan, prepared: WanPrepared, encode: Encode, space: int, patch
         streams = torch.cat([gray, gray], dim=1)
     else:
         source, mask = prepared.source_BCFHW, prepared.mask_BCFHW
-        hard = (mask > 0.5).to(source.dtype)
-        streams = torch.cat([encode(source * (1 - hard)), encode(source * hard)], dim=1)
+        share = mask if WanOptions.of(plan).vace_split == "soft" else (mask > 0.5).to(source.dtype)
+        streams = torch.cat([encode(source * (1 - share)), encode(source * share)], dim=1)
     references = [encode(picture[:, :, None]) for picture in prepared.references]
     latents = torch.cat([*(torch.cat([each, torch.zeros_like(each)], dim=1) for each in references), streams], dim=2)
     packed = pack_mask(mask, streams.shape[2], space, patch).to(latents)

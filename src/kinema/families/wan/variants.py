@@ -1,7 +1,7 @@
-"""Detect unsupported relatives of Wan 2.1 by configuration, names and shapes of tensors, and, if nothing else differs,
-the name of the file or folder (no torch).
+"""Tell the variants of Wan apart by configuration, names and shapes of tensors, and, if nothing else differs, the name
+of the file or folder (no torch).
 
-Loaded as Wan 2.1, each of these would load completely or in part, and generate wrong pictures.
+Loaded as another variant, an unsupported relative would load completely or in part, and generate wrong pictures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SUPPORTED = "text to video, image to video and VACE of Wan 2.1"
+SUPPORTED = (
+    "text to video, image to video, first and last frame, VACE, Fun-InP and ATI of Wan 2.1, and text and image to "
+    "video of Wan 2.2 A14B"
+)
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,13 @@ TRANSFORMERS = {
     "ChronoEditTransformer3DModel": "ChronoEdit",
 }
 TYPES = {
-    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "ti2v": "Wan 2.2 TI2V-5B", "flf2v": "Wan 2.1 FLF2V",
+    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "ti2v": "Wan 2.2 TI2V-5B",
     "humo": "HuMo", "phantom": "Phantom",
 }  # fmt: skip
 """model_type in configurations of the original code."""
 
 NAMED = (
     ((("phantom",),), "Phantom"),
-    ((("ati",), ("trajectory", "wan")), "ATI"),
     ((("wanmove",), ("wan", "move")), "WanMove"),
     ((("selfforcing",), ("self", "forcing")), "Self-Forcing, an autoregressive model"),
     ((("causvid",), ("causal",)), "CausVid, an autoregressive model"),
@@ -85,18 +87,45 @@ NAMED = (
     ((("magref",),), "MAGREF"),
     ((("bernini",),), "Bernini, an editing model"),
     ((("skyreels", "df"),), "SkyReels V2 with diffusion forcing"),
-    ((("flf2v",),), "Wan 2.1 FLF2V"),
     ((("fun", "camera"),), "Fun-Camera"),
     ((("fun", "control"),), "Fun-Control"),
-    ((("fun", "inp"), ("fun", "inpaint")), "Fun-InP"),
     ((("step", "distill"), ("distill", "models"), ("stepdistill",)), "a few-step student of Wan"),
 )
 """Sets of words in names, for models whose configuration and tensors do not differ from another one's."""
 
 
 def unsupported(signs: Signs) -> str | None:
-    """The name of an unsupported model; None if it may be Wan 2.1."""
+    """The name of an unsupported model; None if it may be a supported one (`kind_of`)."""
     return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
+
+
+def kind_of(signs: Signs) -> str:
+    """The kind of a supported model, a key of cards.ACCEPTS: t2v, i2v, flf2v, inp, ati or vace; of Wan 2.2, t2v-a14b or
+    i2v-a14b, with -high or -low for one expert alone, inp-a14b only so."""
+    if signs.kind == "vace":
+        return "vace"
+    words = _words(signs.name)
+    if signs.in_channels != 36:
+        return _expert("t2v-a14b", signs) if signs.experts or second_generation(signs.name) else "t2v"
+    if not signs.images:
+        return _expert("inp-a14b" if "fun" in words and not signs.experts else "i2v-a14b", signs)
+    if signs.image_places:
+        return "flf2v"
+    if "ati" in words or words.issuperset(("trajectory", "wan")):
+        return "ati"
+    inpaints = "fun" in words and not words.isdisjoint(("inp", "inpaint"))
+    return "inp" if inpaints or signs.width == 1536 else "i2v"
+
+
+def names_expert(name: str) -> str:
+    """The expert that a name says: "high", "low", or ""."""
+    plain, words = re.sub(r"[^a-z0-9]", "", name.lower()), _words(name)
+    found = [each for each in ("high", "low") if f"{each}noise" in plain or each in words]
+    return found[0] if len(found) == 1 else ""
+
+
+def _expert(pair: str, signs: Signs) -> str:
+    return pair if signs.experts else f"{pair}-{names_expert(signs.name) or 'high'}"
 
 
 def second_generation(name: str) -> bool:
@@ -119,7 +148,7 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 
 
 def _by_shape(signs: Signs) -> str | None:
-    channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    channels, out = signs.in_channels, signs.out_channels
     if out == 48:
         wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
         return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
@@ -135,17 +164,9 @@ def _by_shape(signs: Signs) -> str | None:
         return "Fun-Control 1.0"
     if channels == 32:
         return "Fun-Camera 1.1"
-    if signs.image_places:
-        return "Wan 2.1 FLF2V"
     if signs.kind == "vace":
         experts = signs.experts or second_generation(signs.name)
         return "VACE-Fun A14B (Wan 2.2)" if experts else None
-    if channels == 36 and not signs.images:
-        return "Fun-InP A14B (Wan 2.2)" if "fun" in words else "Wan 2.2 I2V-A14B"
-    if channels == 36 and (signs.width, signs.layers) == (1536, 30):
-        return "Fun-InP 1.3B"
-    if signs.experts:
-        return "Wan 2.2 I2V-A14B" if signs.images else "Wan 2.2 T2V-A14B"
     return None
 
 
@@ -154,8 +175,6 @@ def _by_name(signs: Signs) -> str | None:
     for patterns, model in NAMED:
         if any(words.issuperset(pattern) for pattern in patterns):
             return model
-    if not signs.images and second_generation(signs.name):
-        return "Wan 2.2 T2V-A14B (one of its two experts)"
     return None
 
 

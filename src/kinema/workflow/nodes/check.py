@@ -26,13 +26,13 @@ def wrong_values(prompt: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             where = f"node {for_terminal(key, 60)} ({node['class_type']})"
             if each.name in inputs and not is_link(inputs[each.name]):
                 value = inputs[each.name]
-                if legal := _illegal(value, each):
+                if legal := illegal(value, each):
                     yield f"{where}: {each.name} = {for_terminal(_REPR.repr(value), 80)}. Legal: {legal}."
             elif not (each.widget or each.optional or each.grows or each.name in inputs):
                 yield f"{where}: its input {each.name} is not linked. Legal: a link of type {each.type}."
 
 
-def _illegal(value: Any, declared: DeclaredInput) -> str:
+def illegal(value: Any, declared: DeclaredInput) -> str:
     """What is legal for an input, if the value is not."""
     kinds: dict[str, tuple[type, ...]] = {
         "INT": (int,), "FLOAT": (int, float), "BOOLEAN": (bool,), "STRING": (str,), "COMBO": (str, int, float),

@@ -47,38 +47,37 @@ CONDITIONING = (
         "WanFirstLastFrameToVideo",
         (*_PNV, *_clip(), *sockets("clip_vision_start_image CLIP_VISION_OUTPUT, clip_vision_end_image "
                                    "CLIP_VISION_OUTPUT", optional=True), _START, _END),
-        _PNL, "image:first and image:last of the request", missing="Wan's first-last-frame network",
+        _PNL, "image:first and image:last of the request",
     ),
     Declaration(
         "WanFunInpaintToVideo", (*_PNV, *_clip(), _VISION, _START, _END), _PNL,
-        "image:first and image:last of the request", missing="Wan Fun's inpainting network",
+        "image:first and image:last of the request",
     ),
     Declaration(
         "WanFunControlToVideo", (*_PNV, *_clip(), _VISION, _START, _CONTROL), _PNL,
-        "image:first and control of the request", missing="Wan Fun's control network",
+        "image:first and control of the request",
     ),
     Declaration(
         "Wan22FunControlToVideo",
         (*_PNV, *_clip(), socket("ref_image", "IMAGE", optional=True), _CONTROL), _PNL,
-        "reference and control of the request", missing="Wan 2.2 Fun's control network",
+        "reference and control of the request",
     ),
     Declaration(
         "WanCameraEmbedding",
         (choice("camera_pose", *CAMERA_MOVES), *size(832, 480), integer("length", 81, 1, 16384),
          number("speed", 1.0, 0, 10), *map(_fraction, ("fx", "fy", "cx", "cy"))),
         ("WAN_CAMERA_EMBEDDING", "INT", "INT", "INT"), "the camera of the request",
-        missing="Wan Fun's camera network",
     ),
     Declaration(
         "WanCameraImageToVideo",
         (*_PNV, *_clip(), _VISION, _START, socket("camera_conditions", "WAN_CAMERA_EMBEDDING", optional=True)), _PNL,
-        "image:first and camera of the request", missing="Wan Fun's camera network",
+        "image:first and camera of the request",
     ),
     Declaration(
         "WanTrackToVideo",
         (*_PNV, text("tracks", "[]"), *_clip(), number("temperature", 220.0, 1, 1000), integer("topk", 2, 1, 10),
          _START, _VISION),
-        _PNL, "trajectories of the request", missing="Wan ATI: motion tracks in the condition",
+        _PNL, "trajectories of the request",
     ),
     Declaration(
         "WanVaceToVideo",
@@ -89,7 +88,7 @@ CONDITIONING = (
     Declaration(
         "Wan22ImageToVideoLatent",
         (socket("vae", "VAE"), *_clip(1280, 704, 49), _START), ("LATENT",),
-        "image:first, size and frames of the request", missing="Wan 2.2 5B and its 48-channel autoencoder",
+        "image:first, size and frames of the request",
     ),
     Declaration(
         "SAM3_Detect",

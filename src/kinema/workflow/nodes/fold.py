@@ -88,6 +88,12 @@ def _outputs(kind: str, inputs: Mapping[str, Any]) -> Iterable[Any] | None:
     return [value if is_link(value) else primitive(kind, value)]
 
 
+def runtime_outputs(kind: str, given: Mapping[str, Any]) -> list[Any]:
+    """The outputs of a value node whose inputs are known only during the run. RequestError as `folded`."""
+    found = _outputs(kind, given)
+    return [] if found is None else list(found)
+
+
 def _used(nodes: Mapping[str, dict[str, Any]], failed: list[str] | None) -> dict[str, dict[str, Any]]:
     """The nodes that results need, in their order; results are nodes that write or show, else those that no other node
     uses."""

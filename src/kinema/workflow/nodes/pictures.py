@@ -19,8 +19,6 @@ from .declaration import (
 
 _METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 _CROP = choice("crop", "disabled", "center", default="center")
-_PICTURES = "picture nodes (planned: evaluated before the request is made)"
-_STILLS = "writing a still picture of a graph"
 
 
 def _pixels(name: str, default: int = 512) -> DeclaredInput:
@@ -65,35 +63,35 @@ PICTURES = (
     Declaration(
         "ImageFromBatch",
         (socket("image", "IMAGE"), integer("batch_index", 0), integer("length", 1, 1, 4096)),
-        ("IMAGE",), "frames of a clip", missing=_PICTURES,
+        ("IMAGE",), "frames of a clip",
     ),
     Declaration(
         "RepeatImageBatch", (socket("image", "IMAGE"), integer("amount", 1, 1, 4096)), ("IMAGE",),
-        "a clip of one picture", missing=_PICTURES,
+        "a clip of one picture",
     ),
     Declaration(
         "BatchImagesNode", (socket("images", "IMAGE", grows=True),), ("IMAGE",), "frames, one after the other",
-        title="Batch Images", missing=_PICTURES,
+        title="Batch Images",
     ),
     Declaration(
-        "GetImageSize", sockets("image IMAGE"), ("INT", "INT", "INT"), "the size of a picture", missing=_PICTURES
+        "GetImageSize", sockets("image IMAGE"), ("INT", "INT", "INT"), "the size of a picture"
     ),
     Declaration(
         "ResizeImageMaskNode",
         (socket("input", "IMAGE,MASK"), _RESIZE, choice("scale_method", *_METHODS, default="area")), ("IMAGE,MASK",),
-        "resizing", title="Resize Image/Mask", missing=_PICTURES,
+        "resizing", title="Resize Image/Mask",
     ),
     Declaration(
         "ImageScale",
         (socket("image", "IMAGE"), choice("upscale_method", *_METHODS), _pixels("width"), _pixels("height"),
          choice("crop", "disabled", "center")),
-        ("IMAGE",), "resizing", missing=_PICTURES,
+        ("IMAGE",), "resizing",
     ),
     Declaration(
         "ImagePadForOutpaint",
         (socket("image", "IMAGE"), *(_pixels(side, 0) for side in ("left", "top", "right", "bottom")),
          integer("feathering", 40, 0, 16384)),
-        ("IMAGE", "MASK"), "outpaint of the request", missing=_PICTURES,
+        ("IMAGE", "MASK"), "outpaint of the request",
     ),
     Declaration(
         "Canny", (socket("image", "IMAGE"), number("low_threshold", 0.4, 0.01, 0.99),
@@ -104,25 +102,23 @@ PICTURES = (
         "ImageCompositeMasked",
         (*sockets("destination IMAGE, source IMAGE"), integer("x", 0, 0, 16384), integer("y", 0, 0, 16384),
          boolean("resize_source", False), socket("mask", "MASK", optional=True)),
-        ("IMAGE",), "compositing", missing=_PICTURES,
+        ("IMAGE",), "compositing",
     ),
     Declaration(
         "JoinImageWithAlpha", sockets("image IMAGE, alpha MASK"), ("IMAGE",), "frames with transparency",
-        missing="clips with transparency",
     ),
     Declaration(
         "SolidMask", (number("value", 1.0, 0, 1), *size(512, 512)), ("MASK",), "a mask of one value",
-        missing=_PICTURES,
     ),
-    Declaration("InvertMask", sockets("mask MASK"), ("MASK",), "the mask's complement", missing=_PICTURES),
+    Declaration("InvertMask", sockets("mask MASK"), ("MASK",), "the mask's complement"),
     Declaration(
         "GrowMask", (socket("mask", "MASK"), integer("expand", 0, -16384, 16384), boolean("tapered_corners", True)),
-        ("MASK",), "the option grow of a mask", missing=_PICTURES,
+        ("MASK",), "the option grow of a mask",
     ),
-    Declaration("MaskToImage", sockets("mask MASK"), ("IMAGE",), "a mask as a picture", missing=_PICTURES),
+    Declaration("MaskToImage", sockets("mask MASK"), ("IMAGE",), "a mask as a picture"),
     Declaration(
         "ImageToMask", (socket("image", "IMAGE"), choice("channel", "red", "green", "blue", "alpha")), ("MASK",),
-        "a picture as a mask", missing=_PICTURES,
+        "a picture as a mask",
     ),
     Declaration(
         "SaveVideo",
@@ -144,7 +140,7 @@ PICTURES = (
     ),
     Declaration(
         "SaveImage", (socket("images", "IMAGE"), text("filename_prefix", "ComfyUI")), (), "a folder of frames",
-        title="Save Image", missing=_STILLS, result=True,
+        title="Save Image", result=True,
     ),
     Declaration(
         "PreviewImage", sockets("images IMAGE"), (), "nothing: a preview on the page", title="Preview Image",

@@ -19,9 +19,6 @@ _STEPS, _CFG = integer("steps", 20, 1, 10_000), number("cfg", 8.0, 0, 100)
 _SAMPLER, _SCHEDULE = choice("sampler_name", *SAMPLERS), choice("scheduler", *SCHEDULES)
 _DENOISE = number("denoise", 1.0, 0, 1)
 _SAMPLED = sockets("model MODEL, positive CONDITIONING, negative CONDITIONING, latent_image LATENT")
-_TWO_STAGES = "two-stage sampling with two networks (Wan 2.2 14B)"
-_PARTS = "samplers composed of parts: noise, guider, sampler and sigmas as nodes"
-_WINDOWS = "context windows chosen by a node"
 
 SAMPLING = (
     Declaration(
@@ -33,29 +30,33 @@ SAMPLING = (
         (choice("add_noise", "enable", "disable"), seed("noise_seed"), _STEPS, _CFG, _SAMPLER, _SCHEDULE, *_SAMPLED,
          integer("start_at_step", 0, 0, 10_000), integer("end_at_step", 10_000, 0, 10_000),
          choice("return_with_leftover_noise", "disable", "enable")),
-        ("LATENT",), "seed, steps and guidance of the request", title="KSampler (Advanced)", missing=_TWO_STAGES,
+        ("LATENT",), "seed, steps and guidance of the request", title="KSampler (Advanced)",
     ),
     Declaration(
         "SamplerCustom",
         (boolean("add_noise", True), seed("noise_seed"), _CFG,
          *sockets("model MODEL, positive CONDITIONING, negative CONDITIONING, sampler SAMPLER, sigmas SIGMAS, "
                   "latent_image LATENT")),
-        ("LATENT", "LATENT"), "seed and guidance of the request", missing=_PARTS,
+        ("LATENT", "LATENT"), "seed and guidance of the request",
     ),
     Declaration(
         "SamplerCustomAdvanced",
         sockets("noise NOISE, guider GUIDER, sampler SAMPLER, sigmas SIGMAS, latent_image LATENT"),
-        ("LATENT", "LATENT"), "the run of the request", missing=_PARTS,
+        ("LATENT", "LATENT"), "the run of the request",
     ),
-    Declaration("RandomNoise", (seed("noise_seed"),), ("NOISE",), "the request's seed", missing=_PARTS),
-    Declaration("KSamplerSelect", (_SAMPLER,), ("SAMPLER",), "the request's sampler", missing=_PARTS),
+    Declaration("RandomNoise", (seed("noise_seed"),), ("NOISE",), "the request's seed"),
+    Declaration("KSamplerSelect", (_SAMPLER,), ("SAMPLER",), "the request's sampler"),
     Declaration(
         "BasicScheduler", (socket("model", "MODEL"), _SCHEDULE, _STEPS, _DENOISE), ("SIGMAS",),
-        "the request's steps", missing=_PARTS,
+        "the request's steps",
     ),
     Declaration(
         "CFGGuider", (*sockets("model MODEL, positive CONDITIONING, negative CONDITIONING"), _CFG), ("GUIDER",),
-        "the request's guidance", missing=_PARTS,
+        "the request's guidance",
+    ),
+    Declaration("DisableNoise", (), ("NOISE",), "no noise of its own"),
+    Declaration(
+        "BasicGuider", sockets("model MODEL, conditioning CONDITIONING"), ("GUIDER",), "the request, without guidance"
     ),
     Declaration(
         "ModelSamplingSD3", (socket("model", "MODEL"), number("shift", 3.0, 0, 100)), ("MODEL",),
@@ -66,14 +67,14 @@ SAMPLING = (
         "the option first_guidance of the request",
     ),
     Declaration(
-        "CFGZeroStar", (socket("model", "MODEL"),), ("MODEL",), "a change of guidance", missing="CFG-Zero* guidance"
+        "CFGZeroStar", (socket("model", "MODEL"),), ("MODEL",), "a change of guidance"
     ),
     Declaration(
         "SkipLayerGuidanceDiT",
         (socket("model", "MODEL"), text("double_layers", "7, 8, 9"), text("single_layers", "7, 8, 9"),
          number("scale", 3.0, 0, 10), number("start_percent", 0.01, 0, 1), number("end_percent", 0.15, 0, 1),
          number("rescaling_scale", 0.0, 0, 10)),
-        ("MODEL",), "a change of guidance", missing="skip layer guidance",
+        ("MODEL",), "a change of guidance",
     ),
     Declaration(
         "UNetTemporalAttentionMultiply",
@@ -87,7 +88,7 @@ SAMPLING = (
          choice("context_schedule", "standard_static", "standard_uniform", "looped_uniform", "batched"),
          integer("context_stride", 1, 1), boolean("closed_loop", False),
          choice("fuse_method", "pyramid", "relative", "flat", "overlap-linear")),
-        ("MODEL",), "windows in time", missing=_WINDOWS,
+        ("MODEL",), "windows in time",
     ),
     Declaration(
         "EmptyHunyuanLatentVideo",
@@ -101,6 +102,9 @@ SAMPLING = (
     Declaration(
         "TrimVideoLatent", (socket("samples", "LATENT"), integer("trim_amount", 0, 0, 99999)), ("LATENT",),
         "nothing: Kinema drops the frames of a reference itself",
+    ),
+    Declaration(
+        "VAEEncode", sockets("pixels IMAGE, vae VAE"), ("LATENT",), "a clip to begin from", title="VAE Encode"
     ),
     Declaration(
         "VAEDecode", sockets("samples LATENT, vae VAE"), ("IMAGE",), "the run's last part: decoding",
