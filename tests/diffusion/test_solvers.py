@@ -276,10 +276,23 @@ def er_sde(loop, x):
     return x
 
 
+def ddpm(loop, x):
+    """With the products of alpha of a variance-preserving diffusion, and the predicted noise."""
+    for _, (sigma, after) in loop.steps():
+        noise_of_x = (x - loop.denoised(x, sigma)) / sigma
+        bar, bar_after = 1 / (1 + sigma**2), 1 / (1 + after**2)
+        alpha = bar / bar_after
+        mean = (x * math.sqrt(bar) - (1 - alpha) / math.sqrt(1 - bar) * noise_of_x) / math.sqrt(alpha)
+        if after:
+            mean = mean + math.sqrt((1 - alpha) * (1 - bar_after) / (1 - bar)) * loop.draw(x)
+        x = mean * math.sqrt(1 + after**2)
+    return x
+
+
 LOOPS = {
     "heun": heun, "dpm_2": dpm_2, "dpm_2_ancestral": dpm_2_ancestral, "dpmpp_2s_ancestral": dpmpp_2s_ancestral,
     "dpmpp_sde": dpmpp_sde, "dpmpp_2m_sde": dpmpp_2m_sde, "dpmpp_3m_sde": dpmpp_3m_sde, "lms": lms, "ipndm": ipndm,
-    "gradient_estimation": gradient_estimation, "ddim": euler, "deis": deis,
+    "gradient_estimation": gradient_estimation, "ddim": euler, "ddpm": ddpm, "deis": deis,
     "er_sde": er_sde,
 }  # fmt: skip
 FLOW_SIGMAS = sigmas_of("simple", FLOW_8, 7)

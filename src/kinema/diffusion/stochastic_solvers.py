@@ -18,6 +18,15 @@ def euler_ancestral(run: SolverRun, x: torch.Tensor, clean: torch.Tensor, sigma:
     return toward(x, clean, sigma, down) * scale + up * run.fresh(x)
 
 
+def ddpm(run: SolverRun, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
+    """The posterior of DDPM (arXiv 2006.11239, equation 7) for x / sqrt(1 + sigma^2), also for a flow's sigmas: mean
+    clean + (sigma' / sigma)^2 (x - clean), variance sigma'^2 (1 - (sigma' / sigma)^2)."""
+    if after == 0:
+        return clean
+    share = after / sigma
+    return toward(x, clean, sigma, after * share) + after * math.sqrt(1 - share**2) * run.fresh(x)
+
+
 def lcm(run: SolverRun, x: torch.Tensor, clean: torch.Tensor, _sigma: float, after: float) -> torch.Tensor:
     """The prediction with new noise (latent consistency models, arXiv 2310.04378)."""
     return clean if after == 0 else run.noised(clean, run.fresh(x), after)
