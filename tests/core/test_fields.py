@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from kinema.channel.config import ChannelConfig
 from kinema.channel.writing.shots import StyleBible, parsed
-from kinema.core.conditions import Value
+from kinema.core.conditions import MAX_PATH_POINTS, Trajectory, Value
 from kinema.core.errors import RequestError
+from kinema.core.fields import refused
 from kinema.core.near import nearest
 from kinema.core.plan import Manifest
 from kinema.core.request import Request
@@ -126,3 +127,11 @@ def test_short_forms_of_another_kind_are_refused(data: dict[str, Any]) -> None:
     with pytest.raises(RequestError) as error:
         Request.from_dict(data)
     assert error.value.field in data and error.value.legal
+
+
+def test_too_many_entries_are_counted_in_words():
+    """pydantic's own sentence names a type of Python."""
+    points = [(0.5, 0.5)] * (MAX_PATH_POINTS + 1)
+    with pytest.raises(ValidationError) as found:
+        Trajectory(points=points)
+    assert "200,001 entries, at most 200,000 are legal" in str(refused(found.value.errors(), Trajectory))

@@ -47,6 +47,8 @@ def test_sizes_are_refused_with_the_nearest_and_who_can():
     with pytest.raises(RequestError) as caught:
         plan(Request(model="kinema-mini-wan", width=832, height=480))
     assert "wan2.1-t2v-1.3b" in caught.value.models
+    assert "wan2.2-t2v-a14b" in caught.value.models
+    assert "wan2.2-t2v-a14b-high" not in caught.value.models, "an expert alone is not suggested"
 
 
 def test_nearest_snaps_and_says_so():

@@ -94,5 +94,9 @@ def test_models_that_start_from_an_image_are_refused():
     cards = {card.id: card for card in built_in_cards()}
     for name, frames in (("cogvideox-5b-i2v", 49), ("wan2.1-i2v-14b-480p", 81)):
         assert "starts from an image" in why_not(cards[name], frames, False)
+    for name in ("wan2.1-flf2v-14b-720p", "wan2.1-fun-inp-1.3b", "wan2.2-t2v-a14b", "wan2.2-ti2v-5b"):
+        assert "LoRA training for wan takes t2v, vace," in why_not(cards[name], cards[name].frames.trained, False)
+    for name in ("wan2.1-vace-1.3b", "wan2.2-t2v-a14b-low"):
+        assert why_not(cards[name], 81, True) is None
     assert why_not(cards["cogvideox-5b"], 49, True) is None
     assert "8n+1" in why_not(cards["cogvideox-5b"], 48, True)

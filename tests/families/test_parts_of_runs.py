@@ -16,7 +16,7 @@ from kinema.core.errors import RequestError
 from kinema.core.plan import Span
 from kinema.core.request import Request
 from kinema.engine.segment import Segment
-from kinema.families.wan.text_encoding import clean
+from kinema.families.wan.model import clean
 
 PROMPT, NEGATIVE = "a red ball rolls left over a green hill", "snow"
 SEED, STEPS, CFG, SHIFT = 11, 5, 3.0, 8.0

@@ -15,6 +15,7 @@ from kinema.core.errors import RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import generate, sample
+from kinema.engine.segment import Segment, sample_latents
 from kinema.families.wan import experts, load, motion, plan, recognise
 
 SIDE, FRAMES, STEPS, GUIDANCE, SHIFT, SEED = 64, 9, 4, 4.0, 3.0, 11
@@ -382,3 +383,21 @@ def test_paths_are_a_condition_of_ati(folder, tmp_path, picture):
     assert (conds[2] - conds[1]).abs().max() > 0.1
     with pytest.raises(RequestError, match="trajectory"):
         planned(folder, picture, conditions=(image, ways[0]))
+
+
+def test_two_stages_of_a_graph_equal_the_pair(pairs, picture):
+    """Each expert samples its part of the steps, with the noise left over in between, as two KSamplerAdvanced do."""
+    path = pairs / "i2v"
+    pair = recognise(path)
+    ends, _ = both_ends(picture)
+    sampling = {"sampler": "euler", "schedule": "simple", "noise": "torch"}
+    made = planned(path, picture, conditions=ends, options=OPTIONS | sampling)
+    whole = sample_latents(load(pair, path, "cpu"), made, Segment())
+    parts = None
+    for expert, guidance, part in (
+        ("high", GUIDANCE, Segment(0, 2, leftover=True)), ("low", 2.0, Segment(2, add_noise=False)),
+    ):  # fmt: skip
+        alone = load(pair.model_copy(update={"variant": f"i2v-a14b-{expert}"}), path, "cpu")
+        stage = planned(path, picture, conditions=ends, guidance=guidance, options=OPTIONS | sampling)
+        parts = sample_latents(alone, stage, part, parts)
+    assert (parts - whole).abs().max() < TOLERANCE

@@ -56,8 +56,8 @@ def test_published_heads_and_refusals():
         transformer_from(cut, torch.float32, head_dim=12)
     with pytest.raises(ModelError, match=r"ref_conv\.weight is not a part"):
         transformer_from(tiny | {"ref_conv.weight": torch.zeros(1)}, torch.float32, head_dim=12)
-    with pytest.raises(ModelError, match="52 input and"):
-        transformer_from(renamed(transformer("t2v", in_channels=52)), torch.float32, head_dim=12)
+    with pytest.raises(ModelError, match="50 input and"):
+        transformer_from(renamed(transformer("t2v", in_channels=50)), torch.float32, head_dim=12)
     ends = renamed(transformer("flf2v"))
     with pytest.raises(ModelError, match=r"pos_embed must have shape \(1, 6, 20\)|img_emb\.emb_pos"):
         transformer_from(ends | {"img_emb.emb_pos": torch.zeros(1, 6)}, torch.float32, head_dim=12)
@@ -98,7 +98,7 @@ def test_autoencoder_there_and_back():
         assert torch.equal(found.eval().encode(x).latent_dist.mode(), wanted)
         assert torch.equal(found.decode(wanted).sample, network.decode(wanted).sample)
     assert found.config.latents_mean == network.config.latents_mean
-    with pytest.raises(ModelError, match=r"not a Wan 2\.1 VAE"):
+    with pytest.raises(ModelError, match=r"not a Wan VAE"):
         vae_from({"a": torch.zeros(1)})
 
 

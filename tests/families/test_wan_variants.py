@@ -26,6 +26,8 @@ RUN = [
     ("wan2.1_i2v_720p_14B_fp16", keys(channels=36, clip=True), "i2v", 5120),
     ("wan2.1_vace_1.3B_fp16", keys("1.3B", vace=15), "vace", 1536),
     ("wan2.1_vace_14B_fp16", keys(vace=8), "vace", 5120),
+    ("wan2.2_ti2v_5B_fp16", keys("5B", 48, 48), "ti2v", 3072),
+    ("renamed 5B", keys("5B", 48, 48, prefix="model.diffusion_model."), "ti2v", 3072),
     ("my style, v1.5 (final)", keys("1.3B"), "t2v", 1536),
     ("wan2.2_t2v_high_noise_14B_fp16", keys(), "t2v-a14b-high", 5120),
     ("wan2.2_t2v_low_noise_14B_fp8_scaled", keys(kind="F8_E4M3"), "t2v-a14b-low", 5120),
@@ -35,29 +37,35 @@ RUN = [
     ("low_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-low", 5120),
     ("wan2.2_i2v_high_noise_14B_fp16", keys(channels=36), "i2v-a14b-high", 5120),
     ("wan2.2_i2v_low_noise_14B_fp8_scaled", keys(channels=36, kind="F8_E4M3"), "i2v-a14b-low", 5120),
-    ("wan2.2_fun_inpaint_low_noise_14B_fp8_scaled", keys(channels=36), "inp-a14b-low", 5120),
     ("wan2.1_flf2v_720p_14B_fp16", keys(channels=36, clip=True, more=EMB_POS), "flf2v", 5120),
     ("renamed flf", keys(channels=36, clip=True, more=EMB_POS), "flf2v", 5120),
     ("wan2.1_fun_inp_1.3B_bf16", keys("1.3B", 36, clip=True), "inp", 1536),
     ("renamed inp", keys("1.3B", 36, clip=True), "inp", 1536),
     ("Wan2.1-Fun-14B-InP", keys(channels=36, clip=True), "inp", 5120),
     ("Wan2_1-I2V-ATI-14B_fp8_e4m3fn", keys(channels=36, clip=True), "ati", 5120),
+    ("wan2.1_fun_control_1.3B_bf16", keys("1.3B", 48, clip=True), "fun-control", 1536),
+    ("Wan2.1-Fun-14B-Control", keys(channels=48, clip=True), "fun-control", 5120),
+    ("wan2.1_fun_v1.1_control", keys(channels=48, clip=True, more=REF), "fun-control-ref", 5120),
+    ("wan2.1_fun_camera_v1.1_14B_bf16", keys(channels=32, clip=True, more=CAMERA), "fun-camera", 5120),
+    ("wan2.2_fun_control_high_noise_14B_fp8_scaled", keys(channels=52, more=REF), "fun-control-2.2", 5120),
+    ("wan2.2_fun_inpaint_low_noise_14B_fp8_scaled", keys(channels=36), "inp-2.2", 5120),
+    ("wan2.2_fun_camera_high_noise_14B", keys(channels=36, more=CAMERA), "fun-camera-2.2", 5120),
+    ("wan2.2_fun_inpaint_5B_bf16", keys("5B", 100, 48), "inp-5b", 3072),
+    ("wan2.2_fun_control_5B_bf16", keys("5B", 148, 48), "fun-control-5b", 3072),
     ("functional_and_matinee", keys(), "t2v", 5120),
 ]
 
 REFUSED = [
-    ("wan2.2_ti2v_5B_fp16", keys("5B", 48, 48), "TI2V-5B"),
-    ("renamed", keys("5B", 48, 48), "TI2V-5B"),
-    ("FastWan2.2-TI2V-5B-FullAttn", keys("5B", 48, 48), "TI2V-5B"),
-    ("wan2.1_fun_control_1.3B_bf16", keys("1.3B", 48, clip=True), "Fun-Control 1.0"),
-    ("Wan2.1-Fun-14B-Control", keys(channels=48, clip=True), "Fun-Control 1.0"),
-    ("wan2.1_fun_v1.1_control", keys(channels=48, clip=True, more=REF), "Fun-Control 1.1"),
-    ("wan2.1_fun_camera_v1.1_14B_bf16", keys(channels=32, clip=True, more=CAMERA), "Fun-Camera 1.1"),
+    ("FastWan2.2-TI2V-5B-FullAttn", keys("5B", 48, 48), "FastWan"),
+    ("5B with pictures", keys("5B", 48, 48, clip=True), "relative of Wan 2.2"),
+    ("5B with a reference", keys("5B", 48, 48, more={"ref_conv.weight": (3072, 48, 2, 2)}), "relative of Wan 2.2"),
+    ("5B with 96", keys("5B", 96, 48), "relative of Wan 2.2"),
     ("renamed camera", keys("1.3B", 32, clip=True), "Fun-Camera 1.1"),
-    ("wan2.2_fun_control_high_noise_14B_fp8_scaled", keys(channels=52, more=REF), r"Fun-Control A14B"),
-    ("wan2.2_fun_camera_high_noise_14B", keys(channels=36, more=CAMERA), "Fun-Camera A14B"),
-    ("wan2.2_fun_inpaint_5B_bf16", keys("5B", 100, 48), "Fun-InP 5B"),
-    ("wan2.2_fun_control_5B_bf16", keys("5B", 148, 48), "Fun-Control 5B"),
+    ("camera with a mask", keys("1.3B", 36, clip=True, more=CAMERA), "Fun-Camera 1.1"),
+    ("control without pictures", keys("1.3B", 48), "Fun-Control 1.0"),
+    ("wan2.1_fun_control_t2v", keys("1.3B"), "Fun-Control"),
+    ("FunControl with audio", keys(channels=48, clip=True, more={"audio_proj.x": (9,)}), "HuMo"),
+    ("Phantom control", keys(channels=48, clip=True), "Phantom"),
     ("Wan2.2-VACE-Fun-A14B-high_noise", keys(vace=8), "VACE-Fun A14B"),
     ("wan2.2_s2v_14B_fp8_scaled", keys(more={"casual_audio_encoder.weights": (1, 25, 1, 1)}), "S2V"),
     ("renamed s2v", keys(more={"audio_injector.injector.0.q.weight": (5120, 5120)}), "S2V"),
@@ -148,6 +156,9 @@ FOLDERS_RUN = [
     ("Wan2.1-T2V-1.3B-Diffusers", {**SMALL}, "t2v"),
     ("Wan2.1-T2V-14B-Diffusers", {"index": {"transformer_2": [None, None], "expand_timesteps": False}}, "t2v"),
     ("Wan2.1-I2V-14B-480P-Diffusers", {"pipeline": I2V, **IMAGE}, "i2v"),
+    ("Wan2.2-TI2V-5B-Diffusers", {"index": {"expand_timesteps": True}, "vae": {"z_dim": 48}, **FIVE}, "ti2v"),
+    ("renamed 5b", {**FIVE}, "ti2v"),
+    ("as i2v", {"pipeline": I2V, "index": {"expand_timesteps": True}, **FIVE}, "ti2v"),
     ("Wan2.1-VACE-1.3B-diffusers", {"pipeline": VACE, **SMALL, "vace_layers": list(range(0, 30, 2))}, "vace"),
     ("Wan2.2-T2V-A14B-Diffusers", {"index": TWO}, "t2v-a14b"),
     ("my.model.v2", {"index": TWO}, "t2v-a14b"),
@@ -155,19 +166,19 @@ FOLDERS_RUN = [
     ("Wan2.2-T2V-A14B low", {}, "t2v-a14b-low"),
     ("Wan2.1-FLF2V-14B-720P-diffusers", {"pipeline": I2V, **IMAGE, "pos_embed_seq_len": 514}, "flf2v"),
     ("Wan2.1-Fun-14B-InP", {"pipeline": I2V, **IMAGE}, "inp"),
+    ("Fun-Control", {"pipeline": I2V, **IMAGE, "in_channels": 48}, "fun-control"),
     ("Wan2.1-VACE-14B-diffusers", {"pipeline": VACE, "vace_layers": list(range(0, 40, 5))}, "vace"),
 ]
 
 FOLDERS_REFUSED = [
     ("no second", {"index": {"boundary_ratio": 0.875}}, "one of its two experts is missing"),
-    ("Wan2.2-TI2V-5B-Diffusers", {"index": {"expand_timesteps": True}, "vae": {"z_dim": 48}, **FIVE}, "TI2V-5B"),
-    ("renamed 5b", {**FIVE}, "TI2V-5B"),
-    ("as i2v", {"pipeline": I2V, "index": {"expand_timesteps": True}, **FIVE}, "TI2V-5B"),
+    ("per token", {"index": {"expand_timesteps": True}}, "relative of Wan 2.2 TI2V-5B"),
+    ("two of them", {"index": TWO, **FIVE}, "relative of Wan 2.2"),
     ("only its vae", {"vae": {"z_dim": 48}}, "Wan 2.2"),
     ("Wan2.2-Animate-14B-Diffusers", {"pipeline": "WanAnimatePipeline", **IMAGE}, "2 Animate"),
     ("its transformer", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimateTransformer3DModel"}, "2 Animate"),
     ("Animate 2", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimate2Transformer3DModel"}, "Animate 2"),
-    ("Fun-Control", {"pipeline": I2V, **IMAGE, "in_channels": 48}, "Fun-Control 1.0"),
+    ("Fun-Control", {"index": TWO, "in_channels": 52}, "Fun-Control A14B"),
     ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "VACE-Fun"),
     ("SkyReels-V2-DF-1.3B", {"pipeline": "SkyReelsV2DiffusionForcingPipeline", **SMALL}, "diffusion forcing"),
     ("quantised", {"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
@@ -189,14 +200,14 @@ def test_folders_that_are_refused_by_name(tmp_path, name, made, words):
 ORIGINAL = [
     ("Wan2.2-T2V-A14B", "high_noise_model", {"model_type": "t2v", "in_dim": 16}, "original code's"),
     ("Wan2.2-I2V-A14B", "low_noise_model", {"model_type": "i2v", "in_dim": 36}, "original code's"),
-    ("Wan2.2-TI2V-5B", "", {"model_type": "ti2v", "in_dim": 48, "out_dim": 48, "dim": 3072}, "TI2V-5B"),
+    ("Wan2.2-TI2V-5B", "", {"model_type": "ti2v", "in_dim": 48, "out_dim": 48, "dim": 3072}, r"ti2v.* in the original"),
     ("Wan2.2-S2V-14B", "", {"model_type": "s2v", "in_dim": 16}, "S2V"),
     ("Wan2.1-FLF2V-14B-720P", "", {"model_type": "flf2v", "in_dim": 36}, "original code's"),
-    ("Wan2.1-Fun-V1.1-14B-Control", "", {"model_type": "i2v", "in_dim": 48, "add_ref_conv": True}, "Control 1.1"),
-    ("camera", "", {"model_type": "i2v", "in_dim": 32, "add_control_adapter": True}, "Fun-Camera 1.1"),
+    ("Wan2.1-Fun-V1.1-14B-Control", "", {"model_type": "i2v", "in_dim": 48, "add_ref_conv": True}, "original code's"),
+    ("camera", "", {"model_type": "i2v", "in_dim": 32, "add_control_adapter": True}, "original code's"),
     ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
     ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "VACE-Fun"),
-    ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "Fun-Control 1.0"),
+    ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "original code's"),
     ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's folder layout"),
 ]
 
@@ -214,9 +225,9 @@ def test_a_card_from_before_is_refused_at_load(tmp_path):
     """A model that was added under a wrong detection is refused before it is opened."""
     from kinema.core.registry import find_card
 
-    made = folder(tmp_path / "Fun-Control", pipeline=I2V, **IMAGE | {"in_channels": 48})
+    made = folder(tmp_path / "Fun-Control", index=TWO, in_channels=52)
     card = find_card("wan2.1-t2v-14b", store.known_cards()).model_copy(update={"path": str(made), "hub": None})
-    with pytest.raises(ModelError, match=r"this is Fun-Control 1\.0"):
+    with pytest.raises(ModelError, match="this is Fun-Control A14B"):
         load(card, made, "cpu")
 
 

@@ -206,3 +206,23 @@ def comfy_folder(root, variant: str = "t2v"):
     target = root / "models" / "text_encoders" / "umt5_xxl_fp16.safetensors"
     save_file(state | {"spiece_model": pieces}, target)
     return file
+
+
+def original_vae_22(name: str) -> str:
+    """Map AutoencoderKLWan's names of Wan 2.2's autoencoder to the published file's: a list of blocks in each level."""
+    level = re.match(r"(encoder\.down_blocks|decoder\.up_blocks)\.(\d)\.(\w+)\.(.*)", name)
+    if not level:
+        return original_vae(name)
+    side, inner = ("encoder", "downsamples") if level[1].startswith("encoder") else ("decoder", "upsamples")
+    rest = level[4] if level[3] == "resnets" else f"{2 if side == 'encoder' else 3}.{level[4]}"
+    name = f"{side}.{inner}.{level[2]}.{inner}.{rest}"
+    for ours, theirs in (
+        (".norm1.", ".residual.0."), (".conv1.", ".residual.2."), (".norm2.", ".residual.3."),
+        (".conv2.", ".residual.6."), (".conv_shortcut.", ".shortcut."),
+    ):  # fmt: skip
+        name = name.replace(ours, theirs)
+    return name
+
+
+def clean_text_state(network) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items() if "embed_tokens" not in name}

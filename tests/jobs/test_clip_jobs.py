@@ -78,7 +78,7 @@ def test_a_job_writes_the_bytes_of_a_local_run(store, mini, tmp_path, monkeypatc
 def test_a_paused_clip_goes_on_from_its_kept_state(store, mini, tmp_path, monkeypatch, body):
     """The pause is asked for at the first preview, and known before the work goes on."""
     monkeypatch.setattr(context, "PREVIEW_AFTER_S", 0.0)
-    preview, asked = context.Context._preview, threading.Event()
+    preview, asked = context.Context.preview, threading.Event()
 
     def pausing(self: context.Context, event: Preview) -> None:
         preview(self, event)
@@ -89,7 +89,7 @@ def test_a_paused_clip_goes_on_from_its_kept_state(store, mini, tmp_path, monkey
             while self.stopping() != "pause" and time.monotonic() < end:
                 time.sleep(0.01)
 
-    monkeypatch.setattr(context.Context, "_preview", pausing)
+    monkeypatch.setattr(context.Context, "preview", pausing)
     at_home = dict(body)
     if "conditions" in body:
         road = tmp_path / "road.mp4"

@@ -11,9 +11,12 @@ import pytest
 from echo_kind import KINDS
 
 from kinema.core.errors import RequestError
-from kinema.jobs import records
+from kinema.core.sqlite_state import SqliteState
+from kinema.jobs import records, several
+from kinema.jobs.claims import Claims
 from kinema.jobs.job import KeyReused, NoSuchJob, NoSuchMedia, WrongState
 from kinema.jobs.media import MediaStore
+from kinema.jobs.schema import MIGRATIONS
 from kinema.jobs.store import JobStore
 
 
@@ -173,3 +176,37 @@ def test_media_that_a_job_begins_to_refer_to_are_not_deleted_in_this_moment(stor
     store.delete(job.id)
     store.media.drop_unused([media])
     assert not store.media.has(media)
+
+
+def test_jobs_of_the_first_schema_stay(tmp_path):
+    file = tmp_path / "jobs.sqlite"
+    state = SqliteState(file, MIGRATIONS[:1])
+    with state.work() as db:
+        db.execute("INSERT INTO kinema_jobs (id, kind, body, name, digest, state, place, created_at) "
+                   "VALUES ('0123456789', 'echo', '{}', '', '', 'queued', 1, 1.0)")  # fmt: skip
+    state.close()
+    with JobStore.open(f"sqlite:///{file}", kinds=KINDS) as store:
+        assert [job.id for job in store.list()] == ["0123456789"]
+        assert not several.is_paused(store, "echo")
+
+
+def test_several_jobs_of_a_kind_at_once(store):
+    claims = Claims(store, "w")
+    ids = [store.submit("echo", {"n": n})[0].id for n in range(5)]
+    assert several.cancel_running(store, "echo") is None
+    claim = claims.take()
+    assert claim is not None and claim.job.id == ids[0]
+    assert several.cancel_running(store, "clip") is None
+    assert several.cancel_running(store, "echo", "enough") == ids[0] and several.cancel_running(store, "echo") is None
+    assert several.cancel_queued(store, "echo", [ids[0], ids[1], "x"]) == [ids[1]]
+    several.pause_kind(store, "echo", True)
+    several.pause_kind(store, "echo", True)
+    assert several.is_paused(store, "echo") and claims.take() is None
+    later = store.submit("echo", {"n": 9})[0].id
+    several.pause_kind(store, "echo", False)
+    second = claims.take()
+    assert second is not None and second.job.id == ids[2]
+    assert several.cancel_queued(store, "echo") == [*ids[3:], later]
+    claim.cancel()
+    assert several.remove_ended(store, "clip") == 0 and several.remove_ended(store, "echo", [ids[1]]) == 1
+    assert several.remove_ended(store, "echo") == 4 and [job.id for job in store.list()] == [ids[2]]

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from kinema.jobs.kinds import Kinds
 from kinema.jobs.store import JobStore
 from kinema.server.app import server_app
+from kinema.server.comfy.kind import KINDS
 from kinema.server.settings import ServerSettings
 
 
@@ -26,7 +28,7 @@ class Site:
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
-    with JobStore.open(f"sqlite:///{tmp_path / 'store' / 'jobs.sqlite'}") as found:
+    with JobStore.open(f"sqlite:///{tmp_path / 'store' / 'jobs.sqlite'}", kinds=Kinds(KINDS)) as found:
         yield found
 
 

@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 import urllib.request
 
 import numpy as np
-import psutil
 import pytest
 from chromium import chromium
 from home_tab import Tab
+from served import Served
 
 from kinema.media.manifest import read_manifest
 from kinema.media.read import read_video
 
 DONE = "document.querySelector('#watch video')?.readyState >= 2"
-START_S, CLIP_S = 60, 120
-
-
-class Served:
-    """A server process with one worker, in a folder of its own."""
-
-    def __init__(self, folder) -> None:
-        self.log = folder / "log"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kinema", "serve", "--port", "0"], stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT, env={**os.environ, "KINEMA_HOME": str(folder / "home")}, start_new_session=True,
-        )  # fmt: skip
-        end = time.monotonic() + START_S
-        while "http://" not in (said := self.log.read_text("utf-8")):
-            assert self.process.poll() is None and time.monotonic() < end, said
-            time.sleep(0.05)
-        self.url = said[said.index("http://") :].split()[0]
-
-    def worker(self) -> int:
-        """The process id of the worker."""
-        found = [each for each in psutil.Process(self.process.pid).children(recursive=True)
-                 if "kinema.jobs.worker" in each.cmdline()]  # fmt: skip
-        assert len(found) == 1
-        return found[0].pid
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
+CLIP_S = 120
 
 
 @pytest.fixture

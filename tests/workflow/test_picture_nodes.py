@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tracemalloc
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,12 +14,16 @@ from picture_streams import Folder, masks, noise, pictures, read, run
 from PIL import Image
 
 from kinema.core.chunk import Chunk
-from kinema.core.errors import MediaError, RequestError
+from kinema.core.errors import MediaError, RequestError, WeightsMissing
 from kinema.media.read import read_video
 from kinema.media.write import write
+from kinema.segmentation import find, track
+from kinema.segmentation.start import Start
+from kinema.workflow.nodes.table import DECLARED
 from kinema.workflow.run.canny import canny_edges
 from kinema.workflow.run.picture_nodes import EVALUATED
 from kinema.workflow.run.resize import common_upscale, to_uint8
+from kinema.workflow.run.saving_nodes import SAVED
 from kinema.workflow.run.streams import pieces
 from kinema.workflow.run.values import Pictures
 
@@ -484,3 +491,81 @@ def test_a_clip_that_ends_early_is_an_error(long_clip, tmp_path):
     (video,) = run("LoadVideo", files, file=long_clip.name)
     with pytest.raises(MediaError, match="frame 500 of 503 cannot be decoded"):
         list(video.pictures.blocks(490, 503))
+
+
+def test_an_object_is_followed_once_however_often_its_masks_are_read(real_data, monkeypatch):
+    frames = read_video(real_data / "cat.mp4")[0][:3, ::8, ::8]
+    image = pictures(frames / np.float32(255))
+    wanted = np.stack([each > 0.5 for each in track.follow(iter(frames), Start(click=(0.5, 0.5)))])
+    assert 0.02 < wanted.mean() < 0.9
+    runs = []
+    follow = track.follow
+    monkeypatch.setattr(track, "follow", lambda *given, **more: runs.append(given) or follow(*given, **more))
+    height, width = frames.shape[1:3]
+    points = json.dumps([{"x": width / 2, "y": height / 2}])
+    mask, _ = run("SAM3_Detect", image=image, model=None, positive_coords=points, threshold=0.5)
+    assert np.array_equal(read(mask, 1, 2), wanted[1:2]) and np.array_equal(read(mask), wanted) and len(runs) == 1
+
+
+def test_words_are_found_on_the_first_frame(monkeypatch):
+    monkeypatch.setattr(find, "finder", lambda: Path("here"))
+    starts = []
+    monkeypatch.setattr(track, "follow", lambda frames, start: starts.append(start) or (f[..., 0] for f in frames))
+    mask, _ = run("SAM3_Detect", image=pictures(noise(3, 4, 4, 3)), conditioning=SimpleNamespace(text=" a cat "))
+    read(mask)
+    assert starts == [Start(words="a cat")]
+
+
+def test_a_tracker_that_fails_begins_again(monkeypatch):
+    attempts = []
+
+    def fails_once(frames, start):
+        attempts.append(start)
+        for index, frame_HWC in enumerate(frames):
+            if index == 2 and len(attempts) == 1:
+                raise MediaError("damaged")
+            yield (frame_HWC[..., 0] > 127).astype(np.float32)
+
+    monkeypatch.setattr(track, "follow", fails_once)
+    frames = noise(5, 4, 4, 3)
+    mask, _ = run("SAM3_Detect", image=pictures(frames), positive_coords='[{"x": 1, "y": 1}]')
+    with pytest.raises(MediaError, match="damaged"):
+        read(mask)
+    assert np.array_equal(read(mask), to_uint8(frames)[..., 0] > 127) and len(attempts) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "nothing says which object"),
+        ({"conditioning": SimpleNamespace(text="")}, "nothing says which object"),
+        ({"positive_coords": "[]"}, "one point in pixels"),
+        ({"positive_coords": "{"}, "positive_coords"),
+        ({"positive_coords": '[{"x": 1, "y": 99}]'}, "outside the frame"),
+        ({"positive_coords": '[{"x": 1, "y": 1}]', "negative_coords": '[{"x": 1, "y": 1}]'}, "negative_coords"),
+        ({"conditioning": SimpleNamespace(text="cat"), "individual_masks": True}, "individual_masks"),
+        ({"conditioning": SimpleNamespace(text="cat"), "bboxes": [1]}, "bboxes"),
+    ],
+)
+def test_what_the_tracker_cannot_do_is_refused(given, message):
+    with pytest.raises(RequestError, match=message):
+        run("SAM3_Detect", image=pictures(noise(2, 8, 8, 3)), **given)
+
+
+def test_words_without_a_detector_name_its_weights(monkeypatch):
+    monkeypatch.setattr(find, "_first_here", lambda names: None)
+    with pytest.raises(WeightsMissing, match="kinema models pull"):
+        run("SAM3_Detect", image=pictures(noise(2, 8, 8, 3)), conditioning=SimpleNamespace(text="cat"))
+
+
+def test_nodes_that_save_or_show_hand_their_input_on():
+    image, mask = pictures(noise(1, 4, 4, 3)), masks(noise(1, 4, 4))
+    assert run("PreviewImage", images=image) == run("SaveImage", images=image) == (image,)
+    assert run("MaskPreview", mask=mask) == (mask,)
+    saved = {kind: EVALUATED[kind] for kind in EVALUATED if kind in SAVED}
+    assert all(len(DECLARED[kind].outputs) == 1 for kind in saved) and len(saved) == 4
+
+
+def test_every_evaluated_node_is_declared_and_runs():
+    for kind in (*EVALUATED, *SAVED):
+        assert kind in DECLARED and not DECLARED[kind].missing, kind

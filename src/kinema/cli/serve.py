@@ -54,8 +54,14 @@ def serve(
         option("--name", metavar="HOST", help="A host name by which clients reach this server. Repeatable.",
                panel="Options"),
     ] = None,
+    ui: Annotated[
+        str | None,
+        option("--ui", metavar="FOLDER|auto", help="ComfyUI's interface, served at /ui/: its folder, or the installed "
+               "comfyui-frontend-package.", panel="Options"),
+    ] = None,
 ) -> None:  # fmt: skip
     """Serve jobs over HTTP and the home page until Ctrl-C. Commands on this machine hand their work to it."""
+    from ..server.comfy.interface import BASE, interface_folder
     from ..server.process import Serving
     from ..server.process import serve as run
     from ..server.settings import ServerSettings
@@ -63,15 +69,22 @@ def serve(
     log_to_stderr(logging.INFO)
     token = secret(token_env, "token_env") or None
     settings = ServerSettings(
-        token=token, names=tuple(names or ()), models=tuple(models or ()), device=device or None, workers=workers
+        token=token,
+        names=tuple(names or ()),
+        models=tuple(models or ()),
+        device=device or None,
+        workers=workers,
+        ui=None if ui is None else interface_folder(ui),
     )
     where = Serving(host, port, database_address(database, password_env), tuple(warm or ()))
-    run(where, settings, _announce)
+    run(where, settings, lambda url: _announce(url, None if ui is None else f"{url}{BASE}/"))
 
 
-def _announce(url: str) -> None:
-    """Print the address, for people and programs; to people also what they can do next."""
+def _announce(url: str, ui: str | None) -> None:
+    """Print the addresses, for people and programs; to people also what they can do next."""
     say_aside(f"{url}/")
+    if ui is not None:
+        say_aside(f"ComfyUI's interface: {ui}")
     if sys.stderr.isatty():
         say_aside(
             "Open this page in a browser. Other commands in another terminal use this server too. Ctrl-C ends it."

@@ -1,4 +1,4 @@
-"""`kinema worker`: runs the jobs of a database: clips, and the shots of channels."""
+"""`kinema worker`: runs the jobs of a database: clips, workflows, and the shots of channels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,9 +16,17 @@ from .options import PasswordEnv, option
 from .say import log_to_stderr, say_aside
 
 KINDS = {
-    None: "kinema.channel.making.kinds:worker_kinds", "jobs": "kinema.jobs.built_in:BUILT_IN",
+    None: "kinema.cli.worker:all_kinds", "jobs": "kinema.server.comfy.kind:KINDS",
     "channel": "kinema.channel.making.kinds:channel_kinds",
 }  # fmt: skip
+
+
+def all_kinds() -> list[Any]:
+    """The kinds of jobs of servers and of channels."""
+    from ..channel.making.kinds import channel_kinds
+    from ..server.comfy.kind import KINDS as OF_SERVERS
+
+    return [*OF_SERVERS, *channel_kinds()]
 
 
 @guarded
@@ -44,7 +52,7 @@ def worker(
     ] = None,
     only: Annotated[
         Literal["jobs", "channel"] | None,
-        option("--only", metavar="jobs|channel", help="Run only clips, or only the shots of channels.",
+        option("--only", metavar="jobs|channel", help="Run only clips and workflows, or only the shots of channels.",
                panel="Options"),
     ] = None,
     lost: Annotated[
@@ -52,8 +60,8 @@ def worker(
         typer.Option("--lost", metavar="S", help="Timeout after which a silent worker is considered dead.", min=1),
     ] = 60.0,
 ) -> None:  # fmt: skip
-    """Run the jobs of a database until Ctrl-C, with any number of workers on any machines: the clips that `kinema
-    serve` and others submit, and the shots of all channels."""
+    """Run the jobs of a database until Ctrl-C, with any number of workers on any machines: the clips and
+    workflows that `kinema serve` and others submit, and the shots of all channels."""
     from ..core.environ import database_address
     from ..jobs.store import JobStore
     from ..jobs.supervise import Workers

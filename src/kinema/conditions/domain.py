@@ -136,7 +136,7 @@ def _others(plan: Plan, card: Card, known: Sequence[Card]) -> str:
     able = [
         other.id
         for other in known
-        if not other.domain and wanted <= {*other.accepts} and {*other.needs} <= wanted
+        if not other.domain and not other.stage and wanted <= {*other.accepts} and {*other.needs} <= wanted
         and (other.edits_in_place or plan.canvas != "source") and (other.begins_with_clip or plan.canvas != "upscale")
     ]  # fmt: skip
     if not able:

@@ -236,7 +236,8 @@ class Card(Value):
     `accepts`: features (see `conditions.feature`) that the model supports; `needs`: those it requires.
     `upscaler`: the model trained to upscale its clips. `upscale_by`: the default method of an upscale by a scale alone.
     `own_size`: `size` also holds on another image model. `domain`: the narrow domain that the model was trained on (a
-    key of conditions/domain.py); empty for general models.
+    key of conditions/domain.py); empty for general models. `stage`: a network for some of the steps, which is never
+    suggested: it makes clips only in a workflow, after or before another one.
     """
 
     id: str
@@ -253,6 +254,7 @@ class Card(Value):
     needs: tuple[str, ...] = ()
     size: SizeRule
     own_size: bool = False
+    stage: bool = False
     frames: FramesRule
     defaults: Defaults
     network: Network

@@ -42,6 +42,9 @@ def refused(found: list[Any], kind: type[BaseModel], begin: str = "") -> Request
 def reason(problem: Any) -> str:
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "an object of named fields is expected"  # pydantic's message names its own classes
+    context = problem.get("ctx", {})
+    if problem["type"] == "too_long" and isinstance(context.get("actual_length"), int):  # else "Tuple should have ..."
+        return f"{context['actual_length']:,} entries, at most {context['max_length']:,} are legal"
     return str(problem["msg"]).removeprefix("Value error, ")
 
 

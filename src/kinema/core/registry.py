@@ -13,6 +13,7 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
                                         and the other parts of a base model: its card and folder
     PART_FILES                          by part, patterns of file names of ComfyUI's (a text encoder's, an
                                         autoencoder's) that stand for a part of each of its models
+    MODEL_FOLDER                        ComfyUI's folder of its models' files, whose loaders offer its models by name
     ADAPTER_NAMES                       layer names in adapter files (weights/adapter_keys.py)
 
 `recognise` raises ModelError for a model that the family identifies but does not support.

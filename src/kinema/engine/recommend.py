@@ -17,7 +17,7 @@ def whole(error: RequestError, request: Request) -> RequestError:
     able: list[str] = []
     here: list[str] = []
     for card in known:
-        if card.id in error.models and card.id != request.model:
+        if card.id in error.models and card.id != request.model and not card.stage:
             try:
                 family_module(card.family).plan(request.changed(model=card.id), card, known)
             except KinemaError:

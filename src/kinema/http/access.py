@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from .rate_limit import RateLimit
 from .refusal import address_of, refusal
-from .token import BearerToken
+from .token import COOKIE, BearerToken
 
 
 class Access:
@@ -28,14 +28,22 @@ class Access:
         self.trying = trying or RateLimit(each=10, all=100, per_s=60.0)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or not self.token.is_set or self.is_open(scope["path"]):
+        is_open = scope["type"] not in ("http", "websocket") or not self.token.is_set or self.is_open(scope["path"])
+        authorization = "" if is_open else _authorization(scope)
+        if is_open or self.token.allows(authorization) or self._has_cookie(scope):
             await self.app(scope, receive, send)
             return
-        authorization = Headers(scope=scope).get("authorization", "")
-        if self.token.allows(authorization):
-            await self.app(scope, receive, send)
+        if scope["type"] == "websocket":
+            address = address_of(HTTPConnection(scope))
+            if authorization.strip() and not self.trying.wait_s(address):
+                self.trying.use(address)
+            await send({"type": "websocket.close", "code": 1008, "reason": "A valid token is required."})
             return
         await self._refusal(Request(scope), authorization)(scope, receive, send)
+
+    def _has_cookie(self, scope: Any) -> bool:
+        """Whether a request proves the token by a cookie, which browsers send only from pages of this site."""
+        return self.token.allows_cookie(HTTPConnection(scope).cookies.get(COOKIE, ""))
 
     def _refusal(self, request: Request, authorization: str) -> Any:
         address = address_of(request)
@@ -44,3 +52,11 @@ class Access:
                 return refusal(429, "Too many wrong tokens.", {"retry-after": str(wait_s)})
             self.trying.use(address)
         return refusal(401, "A valid token is required.", {"www-authenticate": "Bearer"})
+
+
+def _authorization(scope: Any) -> str:
+    """The Authorization header; of a socket, for which browsers send none, also the query `token`."""
+    found = Headers(scope=scope).get("authorization", "")
+    if not found and scope["type"] == "websocket" and (token := HTTPConnection(scope).query_params.get("token")):
+        return f"Bearer {token}"
+    return found

@@ -7,8 +7,9 @@ and in total, so that half-open connections of one client do not lock out others
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,11 +65,8 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
             self._wait("head")
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self._address is not None:
-                connected[self._address] -= 1
-                if connected[self._address] <= 0:
-                    del connected[self._address]
-                self._address = None
+            _leave(connected, self._address)
+            self._address = None
             self._wait(None)
             self._stop_stalled()
             super().connection_lost(exc)
@@ -76,10 +74,18 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._received += len(data)
-            if self.transport.is_closing():
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:  # a socket has no body
                 return
             state = self.conn.their_state
             self._wait("head" if state is h11.IDLE else "body" if state is h11.SEND_BODY else None)
+
+        def handle_websocket_upgrade(self, event: Any) -> None:
+            """The socket has the connection from now on, which counts until the socket's end."""
+            address, self._address = self._address, None
+            self._wait(None)
+            super().handle_websocket_upgrade(event)
+            socket: Any = self.transport.get_protocol()
+            socket.at_end = lambda: _leave(connected, address)
 
         def pause_writing(self) -> None:
             super().pause_writing()
@@ -117,3 +123,43 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
                 self._stalled = None
 
     return LimitedProtocol
+
+
+def sockets(limits: ConnectionLimits) -> type[Any] | None:
+    """uvicorn's protocol for sockets with these limits; None if no package for them is installed."""
+    if importlib.util.find_spec("websockets") is None:
+        return None
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    class LimitedSocket(WebSocketsSansIOProtocol):
+        at_end: Callable[[], None] = staticmethod(lambda: None)
+        _stalled: Any = None
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_stalled()
+            super().connection_lost(exc)
+            self.at_end()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stop_stalled()
+            self._stalled = self.loop.call_later(limits.answer_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop_stalled()
+
+        def _stop_stalled(self) -> None:
+            if self._stalled is not None:
+                self._stalled.cancel()
+                self._stalled = None
+
+    return LimitedSocket
+
+
+def _leave(connected: Counter[str], address: str | None) -> None:
+    """One connection of a client less."""
+    if address is not None:
+        connected[address] -= 1
+        if connected[address] <= 0:
+            del connected[address]

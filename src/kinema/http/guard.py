@@ -1,7 +1,7 @@
 """Request checks and security headers for every route of a server.
 
-Host: only accepted names or bare addresses, against DNS rebinding. Writing requests from pages of another origin are
-refused (CSRF). There are no cookies.
+Host: only accepted names or bare addresses, against DNS rebinding. Writing requests and sockets from pages of another
+origin are refused (CSRF).
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ class Guard:
         self.names = None if names is None else {"localhost", *(name.lower().rstrip(".") for name in names)}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket" and self._refusal("CONNECT", Headers(scope=scope)) is not None:
+            await send({"type": "websocket.close", "code": 1008, "reason": "Unknown host or origin."})
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from ..core.errors import KinemaError, RequestError
@@ -31,6 +31,6 @@ async def on_disconnect(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The client's address."""
     return request.client.host if request.client is not None else ""

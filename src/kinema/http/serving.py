@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .connection_limits import FOR_VIEWERS, ConnectionLimits, protocol
+from .connection_limits import FOR_VIEWERS, ConnectionLimits, protocol, sockets
 
 GRACE_S = 3
+SOCKET_BYTES = 64 * 2**10
+"""The largest message that a client may send."""
 
 
 def serve(
@@ -30,7 +32,8 @@ def server(
 
     limited = protocol(replace(limits, exempt=tuple(proxies)))
     config = uvicorn.Config(
-        app, http=limited, ws="none", log_level="warning", access_log=False, server_header=False,
+        app, http=limited, ws=sockets(limits) or "none", ws_max_size=SOCKET_BYTES, ws_per_message_deflate=False,
+        log_level="warning", access_log=False, server_header=False,
         limit_concurrency=limits.all, timeout_keep_alive=limits.idle_s, timeout_graceful_shutdown=GRACE_S,
         proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
     )  # fmt: skip

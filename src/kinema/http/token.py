@@ -1,4 +1,4 @@
-"""A secret token that clients send as `Authorization: Bearer TOKEN`, compared in constant time."""
+"""A secret token, sent as `Authorization: Bearer TOKEN` or proved by a cookie; compared in constant time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import hmac
 from ..core.errors import RequestError
 
 SHORTEST = 16
+COOKIE = "kinema_token"
+"""The cookie of a page that cannot send a header with everything it loads. It proves the token and does not hold it."""
 
 
 class BearerToken:
@@ -27,6 +29,16 @@ class BearerToken:
         scheme, _, token = authorization.partition(" ")
         same = hmac.compare_digest(_digest(token.strip()), self._digest or b"")
         return same and scheme.lower() == "bearer"
+
+    def cookie(self) -> str:
+        """The value of the cookie."""
+        return hmac.new(self._digest or b"", b"cookie", "sha256").hexdigest()
+
+    def allows_cookie(self, value: str) -> bool:
+        """Whether a cookie proves the token."""
+        return self._digest is not None and hmac.compare_digest(
+            value.encode("utf-8", "replace"), self.cookie().encode()
+        )
 
 
 def _digest(token: str) -> bytes:

@@ -194,7 +194,8 @@ class Claims:
         database = self.store.database
         kinds = {f"kind{number}": name for number, name in enumerate(self.store.kinds)}
         ready = "SELECT id FROM kinema_jobs WHERE state = 'queued' AND paused = 0 AND due_at <= :now AND kind IN " \
-                f"({', '.join(f':{name}' for name in kinds)}) ORDER BY priority DESC, place, id LIMIT 1"  # fmt: skip
+                f"({', '.join(f':{name}' for name in kinds)}) AND kind NOT IN (SELECT kind FROM kinema_paused_kinds) " \
+                "ORDER BY priority DESC, place, id LIMIT 1"  # fmt: skip
         with database.look() as do:
             if not do(ready, now=database.now(do), **kinds):
                 return None

@@ -94,8 +94,7 @@ class Context:
             self.outbox.event("note", {"text": event.text})
         self._overall(event)
         if isinstance(event, Preview):
-            if self.has_previews:
-                self._preview(event)
+            self.preview(event)
         else:
             self._progress()
         asked = self.stopping()
@@ -175,16 +174,19 @@ class Context:
         self._told, self._told_s = (state.stage, fraction), now
         self.outbox.progress(state.to_dict())
 
-    def _preview(self, event: Preview) -> None:
-        """Store a preview, as often as PREVIEW_SHARE allows. A failure ends the previews."""
+    def preview(
+        self, event: Preview, encode: Callable[[np.ndarray], tuple[bytes, str]] | None = None, **more: Any
+    ) -> None:
+        """Store a preview, as often as PREVIEW_SHARE allows. A failure ends the previews. encode: of its frames, as
+        (content, media type). more: further fields of its event."""
         started = time.monotonic()
-        if started < self._preview_due_s:
+        if started < self._preview_due_s or not self.has_previews:
             return
         try:
-            content, media_type = _picture(event.frames())
+            content, media_type = (encode or _picture)(event.frames())
             media = self.media.put(content, media_type)
             self.outbox.event("preview", {"media": str(media), "media_type": media_type, "step": event.step,
-                                          "steps": event.steps, "span": event.span})  # fmt: skip
+                                          "steps": event.steps, "span": event.span, **more})  # fmt: skip
         except (KinemaError, OSError, ValueError) as error:
             self.note(f"No preview: {error}")
             self._preview_due_s = float("inf")

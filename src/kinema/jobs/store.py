@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,11 @@ class JobStore:
 
     def submit(
         self, kind: str, body: Any, *, key: str | None = None, priority: int = 0, name: str = "",
-        expires_s: float | None = None,
+        expires_s: float | None = None, also: Callable[[Do, str], None] = lambda _do, _id: None,
     ) -> tuple[Job, bool]:  # fmt: skip
         """Store a job; return it, and whether it is new. key: an idempotency key: the same kind and body with it again
-        is the same job. expires_s: a job that does not start within this time ends as expired.
+        is the same job. expires_s: a job that does not start within this time ends as expired. also: what else is
+        stored in the transaction that stores a new job, with its id.
 
         RequestError, ModelError, MediaError: the kind refuses the body, or an argument is illegal; NoSuchMedia: the
         body names media that are not in the store; KeyReused."""
@@ -93,6 +94,7 @@ class JobStore:
                 self.media.use(do, media)
                 records.refer(do, id, "input", media)
                 records.set_state(self.database, do, id, "queued")
+                also(do, id)
                 return records.fetch(do, id), True
         assert key is not None  # another process was first
         return self._of_key(key, digest) or self.get(id), False
@@ -265,6 +267,8 @@ def remove(do: Do, id: str) -> None:
     """Delete a job with its events and references."""
     do("DELETE FROM kinema_job_events WHERE job = :id", id=id)
     do("DELETE FROM kinema_job_media WHERE job = :id", id=id)
+    do("DELETE FROM kinema_prompts WHERE job = :id", id=id)
+    do("DELETE FROM kinema_job_labels WHERE job = :id", id=id)
     do("DELETE FROM kinema_jobs WHERE id = :id", id=id)
 
 

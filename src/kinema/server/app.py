@@ -23,6 +23,8 @@ from ..jobs.claims import LOST_S, workers
 from ..jobs.store import JobStore
 from .answers import HANDLERS
 from .clip_requests import ClipRequests
+from .comfy import interface
+from .comfy.routes import ComfyRoutes
 from .event_routes import EventRoutes
 from .health_routes import HealthRoutes
 from .job_routes import JobRoutes
@@ -58,6 +60,7 @@ def server_app(
         VideoRoutes(store, submissions, settings.models, settings.max_body_bytes),
         EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,
         ModelRoutes(settings.models), health, OpenApi(__version__, token.is_set),
+        ComfyRoutes(store, changes, token, settings),
     ]  # fmt: skip
     routes: list[BaseRoute] = [*_page(), *(route for part in parts for route in part.routes())]
 
@@ -70,7 +73,7 @@ def server_app(
         await plans.close()
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
-    access = Access(app, token, lambda path: OPEN.fullmatch(path) is not None)
+    access = Access(app, token, lambda path: bool(OPEN.fullmatch(path) or interface.OPEN.fullmatch(path)))
     health.metrics = Metrics(Guard(access, settings.names))
     return health.metrics
 

@@ -25,10 +25,10 @@ class _TooLarge(Exception):
 
 
 async def form_fields(
-    request: Request, media: MediaStore, max_bytes: int, file_field: str
+    request: Request, media: MediaStore, max_bytes: int, file_field: str, names: dict[str, str] | None = None
 ) -> dict[str, Any] | Response:  # fmt: skip
     """The fields of a form, the file of `file_field` as a hash of the store; or an error response: 400 no such form,
-    413 too large."""
+    413 too large. names: gets the name that the client gave to the file, by field."""
 
     async def bounded() -> AsyncGenerator[bytes, None]:
         size = 0
@@ -54,6 +54,8 @@ async def form_fields(
                 if name != file_field:
                     return refusal(400, f"Only {file_field} is a file, got {name[:50]!r}.")
                 found[name] = str(await run_in_threadpool(_stored, value, media))
+                if names is not None:
+                    names[name] = value.filename or ""
             else:
                 found[name] = value
     finally:

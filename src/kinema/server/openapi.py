@@ -14,6 +14,8 @@ from ..core.plan import Plan
 from ..core.request import Request
 from ..jobs.clip_body import BESIDE, MAX_NAME_CHARS, QUALITIES
 from ..jobs.job import STATES, Job, JobEvent
+from .comfy.described import comfy_paths
+from .comfy.v2_described import v2_paths
 
 TEMPLATE = "#/components/schemas/{model}"
 ID: dict[str, Any] = {
@@ -170,6 +172,8 @@ def _paths() -> dict[str, Any]:
                                 body="Request")},
         "/models": {"get": _does("The models of this machine", {200: _json("Models")})},
         **_videos(key),
+        **comfy_paths(_does),
+        **v2_paths(_does, key),
         "/healthz": {"get": _does("Alive", {200: {"application/json": {"schema": {"type": "object"}}}})},
         "/readyz": {"get": _does("Ready for jobs", {200: {"application/json": {"schema": {"type": "object"}}}}, 503)},
         "/metrics": {"get": _does("Numbers for Prometheus", {200: {"text/plain": {"schema": {"type": "string"}}}})},

@@ -47,16 +47,18 @@ def serve(where: Serving, settings: ServerSettings, report: Callable[[str], None
     for name in where.warm:
         _model(name, "warm")
     with contextlib.closing(_listening(where.host, where.port)) as sock:
+        from ..jobs.kinds import Kinds
         from ..jobs.store import JobStore
         from ..jobs.supervise import Workers
         from .app import server_app
+        from .comfy.kind import KINDS
 
-        with JobStore.open(where.database) as store:
+        with JobStore.open(where.database, kinds=Kinds(KINDS)) as store:
             changes = Changes(store.wait)
             app = server_app(store, settings, changes)
             url = address_of(sock).rstrip("/")
             workers = Workers(store, where.database, num_workers=settings.workers, device=settings.device or "",
-                              warm=where.warm)  # fmt: skip
+                              warm=where.warm, arguments=("--kinds", "kinema.server.comfy.kind:KINDS"))  # fmt: skip
             with _until_signal(), workers, announced(url, __version__, settings.token):
                 report(url)
                 serve_app(app, sock, limits=FOR_JOBS, closing=changes.close)

@@ -29,7 +29,7 @@ FADE_S = 4.0
 SHORTEST_S = 2 * FADE_S
 
 
-class Sound(Protocol):
+class BedSound(Protocol):
     def take(self, num_samples: int) -> np.ndarray: ...
 
     @property

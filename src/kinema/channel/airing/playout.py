@@ -23,7 +23,7 @@ from ..conform import Encoding
 from ..library import Aired, Library, LibraryBusy
 from ..lock import ChannelLock
 from ..packets import ClipPackets
-from .bed import AheadBed, Bed, Sound, music_in
+from .bed import AheadBed, Bed, BedSound, music_in
 from .clock import Clock, SystemClock
 from .feed import Feed, Filler, Ready
 from .health import Health
@@ -84,7 +84,7 @@ class Playout:
         self.view = LibraryView(folder, self.filler.fingerprint, threaded=threaded)
         self.programme = Programme(self.view, settings.policy, settings.theme_at)
         bed = Bed(settings.music or music_in(folder / "music"), settings.policy.seed)
-        self.bed: Sound = AheadBed(bed) if threaded else bed
+        self.bed: BedSound = AheadBed(bed) if threaded else bed
         self.hls = HlsOutput(folder, self.shape, self.filler.fingerprint, settings.hls) if settings.hls else None
         self.frame, self.timeline = 0, PlayoutTimeline.starting(0, float(self.shape.fps), self.clock)
         self._resume()

@@ -19,7 +19,7 @@ from .controlnet import SPARSE, kind_of, place_of
 
 
 @dataclass(frozen=True)
-class Pictures:
+class GuidePictures:
     """Pixels (N, 3, H, W) in [0, 1] and the indices of their frames."""
 
     pixels_NCHW: torch.Tensor
@@ -55,7 +55,7 @@ class Guide:
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
 
-def read(plan: Plan) -> Pictures | None:
+def read(plan: Plan) -> GuidePictures | None:
     """Read the plan's control clips and images onto its canvas. MediaError for unreadable files; RequestError for a
     control clip that is too short, or a frame index out of range."""
     found: list[np.ndarray] = []
@@ -82,7 +82,7 @@ def read(plan: Plan) -> Pictures | None:
     if not found:
         return None
     fitted = np.stack([cover(frame, plan.height, plan.width) for frame in found])
-    return Pictures((to_unit(fitted) + 1) / 2, tuple(frames))
+    return GuidePictures((to_unit(fitted) + 1) / 2, tuple(frames))
 
 
 def load(name: str, dtype: torch.dtype) -> Any:
@@ -98,7 +98,7 @@ def load(name: str, dtype: torch.dtype) -> Any:
 
 
 @torch.inference_mode()
-def guide(model: Any, pictures: Pictures, vae: Any, num_frames: int, scale: float) -> Guide:
+def guide(model: Any, pictures: GuidePictures, vae: Any, num_frames: int, scale: float) -> Guide:
     """Build a network's input: latents for SparseCtrl RGB (`use_simplified_condition_embedding`), pixels for others."""
     device, dtype = model.device, model.dtype
     x = pictures.pixels_NCHW.to(device)

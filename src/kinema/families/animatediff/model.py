@@ -29,7 +29,7 @@ from .options import AnimateDiffOptions
 class GuidedPrepared(Prepared):
     """pictures: the input of the ControlNet or SparseCtrl."""
 
-    pictures: guides.Pictures | None = None
+    pictures: guides.GuidePictures | None = None
 
 
 @dataclass(frozen=True)

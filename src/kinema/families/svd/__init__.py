@@ -11,7 +11,8 @@ from .detect import recognise
 from .options import SvdOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
+__all__ = ["CARDS", "MODEL_FOLDER", "OPTIONS", "load", "plan", "recognise"]
+MODEL_FOLDER = "checkpoints"
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

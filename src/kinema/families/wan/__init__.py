@@ -1,4 +1,5 @@
-"""Wan 2.1 (text to video, image to video) and VACE, its all-in-one editor. The family's public module; no torch."""
+"""Wan 2.1 (text to video, image to video), VACE, its all-in-one editor, and Wan 2.2 TI2V-5B. The family's public
+module; no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 from ...core.card import Card
 from .adapter_names import ADAPTER_NAMES
-from .cards import CARDS
+from .card_list import CARDS
 from .detect import recognise
 from .extras import complete
 from .file_parts import PATTERNS as PART_FILES
@@ -15,7 +16,19 @@ from .file_parts import missing
 from .options import WanOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "PART_FILES", "complete", "load", "missing", "plan", "recognise"]
+__all__ = [
+    "ADAPTER_NAMES",
+    "CARDS",
+    "MODEL_FOLDER",
+    "OPTIONS",
+    "PART_FILES",
+    "complete",
+    "load",
+    "missing",
+    "plan",
+    "recognise",
+]
+MODEL_FOLDER = "diffusion_models"
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

@@ -20,31 +20,46 @@ NEGATIVE_PROMPT = (
 )
 """Wan 2.1's default: "garish colours, over-exposed, static, blurred details, subtitles, ... walking backwards"."""
 
+CONTROLS = (
+    "control:depth", "control:flow", "control:gray", "control:scribble", "control:edge", "control:pose",
+    "control:layout",
+)  # fmt: skip
 ACCEPTS = {
     "t2v": ("source", "style"),
     "i2v": ("image:first", SEEN, "style"),
+    "ti2v": ("image:first", "source", "style"),
+    "fun-control": (*CONTROLS, "image:first", SEEN, "style"),
+    "fun-control-ref": (*CONTROLS, "image:first", SEEN, "reference", "style"),
+    "fun-control-2.2": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-control-5b": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-camera": ("camera", "image:first", SEEN, "style"),
+    "fun-camera-2.2": ("camera", "image:first", "style"),
     "flf2v": ("image:first", "image:last", SEEN, "style"),
     "inp": ("image:first", "image:last", SEEN, "style"),
+    "inp-2.2": ("image:first", "image:last", "style"), "inp-5b": ("image:first", "image:last", "style"),
     "ati": ("image:first", SEEN, "trajectory", "style"),
     "t2v-a14b": ("source", "style"), "t2v-a14b-high": ("source", "style"), "t2v-a14b-low": ("source", "style"),
     "i2v-a14b": ("image:first", "image:last", "style"),
     "i2v-a14b-high": ("image:first", "image:last", "style"), "i2v-a14b-low": ("image:first", "image:last", "style"),
-    "inp-a14b-high": ("image:first", "image:last", "style"), "inp-a14b-low": ("image:first", "image:last", "style"),
     "vace": (
-        "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
-        "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue",
+        "image:first", "image:last", "image:frame", "reference", "source", "mask", *CONTROLS, "continue",
         "continue:end", "style",
     ),
 }  # fmt: skip
 """By kind of network. -a14b: the two experts of Wan 2.2; with -high or -low, one of them alone."""
-STRENGTH = {"t2v": 0.7, "t2v-a14b": 0.7, "vace": 1.0, "t2v-a14b-high": 1.0, "t2v-a14b-low": 0.7}
+STRENGTH = {"t2v": 0.7, "ti2v": 0.7, "t2v-a14b": 0.7, "vace": 1.0, "t2v-a14b-high": 1.0, "t2v-a14b-low": 0.7}
 """Text to video starts from the noised source; VACE receives the source as context."""
+GRIDS = {"ti2v": (48, 16), "inp-5b": (48, 16), "fun-control-5b": (48, 16)}
+"""Channels of the latents, and pixels per latent, of variants with the autoencoder of Wan 2.2 TI2V-5B; the others have
+16 and 8. Sides are multiples of two latents."""
 _FIRST = ("image:first",)
 NEEDS: dict[str, tuple[str, ...]] = {
-    "t2v": (), "i2v": _FIRST, "flf2v": ("image:first", "image:last"), "inp": (), "ati": _FIRST, "vace": (),
-    "t2v-a14b": (), "t2v-a14b-high": (), "t2v-a14b-low": (),
-    "i2v-a14b": _FIRST, "i2v-a14b-high": _FIRST, "i2v-a14b-low": _FIRST, "inp-a14b-high": (), "inp-a14b-low": (),
+    "i2v": _FIRST, "flf2v": ("image:first", "image:last"), "ati": _FIRST,
+    "i2v-a14b": _FIRST, "i2v-a14b-high": _FIRST, "i2v-a14b-low": _FIRST,
 }  # fmt: skip
+"""The kinds that are not listed need no condition."""
+STAGES = ("-high", "-low", "-2.2")
+"""Ends of the kinds of which a file is one of two experts."""
 PAIRS = {"t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5}}
 """Kinds of two experts, with the published values of their options."""
 ALONE = (
@@ -68,6 +83,10 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     own |= PAIRS.get(variant, {})
     if variant == "ati":
         own |= {"track_temperature": 220.0, "track_points": 2}
+    if variant in GRIDS:
+        own["first_frame"] = "kept"
+    if variant.startswith("fun-camera"):
+        own |= {"camera_lens": [0.5, 0.5, 0.5, 0.5], "camera_speed": 1.0}
     sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream", "prompt_weights": "off"}
     guidance: dict[str, JsonValue] = {
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
@@ -78,24 +97,31 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     context: dict[str, JsonValue] = {
         "context_length": 0, "context_overlap": 30, "context_schedule": "standard_static", "context_fuse": "pyramid"
     }  # fmt: skip
+    guidance = {} if variant in PAIRS else guidance
     return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling, **guidance, **context)
 
 
-def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
-    return SizeRule(multiple=16, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True)
+def sizes(*trained: tuple[int, int], max_area: int = 1280 * 720, multiple: int = 16) -> SizeRule:
+    return SizeRule(multiple=multiple, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True)
 
 
 FRAMES = FramesRule(step=4, trained=81, maximum=257)
+FRAMES_24 = FramesRule(step=4, trained=121, maximum=257)
 SIZE_480P = ((832, 480), (480, 832))
 SIZE_720P = ((1280, 720), (720, 1280))
+SIZE_704P = ((1280, 704), (704, 1280))
 
-_13B = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
-_14B = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
-_T2V_A14B = Network(parameters=14_288_491_584, **_14B)
-_I2V_A14B = Network(parameters=14_288_901_184, **_14B)
+SIZES_13B: dict[str, int] = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
+SIZES_14B: dict[str, int] = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
+SIZES_5B: dict[str, int] = {
+    "width": 3072, "layers": 30, "text_parameters": 5_680_910_336, "autoencoder_parameters": 704_688_668,
+    "latent_channels": 48, "space_stride": 16,
+}  # fmt: skip
+_T2V_A14B = Network(parameters=14_288_491_584, **SIZES_14B)
+_I2V_A14B = Network(parameters=14_288_901_184, **SIZES_14B)
 
 
-def _card(
+def entry(
     name: str,
     variant: str,
     title: str,
@@ -107,6 +133,8 @@ def _card(
     guidance: float,
     shift: float,
     files: tuple[str, ...],
+    fps: float = 16.0,
+    frames: FramesRule = FRAMES,
     notes: tuple[str, ...] = (),
 ) -> Card:
     return Card(
@@ -119,11 +147,12 @@ def _card(
         aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),) if hub and not notes else (),
         notes=notes,
         single_files=files,
+        stage=variant.endswith(STAGES),
         accepts=ACCEPTS[variant],
-        needs=NEEDS[variant],
+        needs=NEEDS.get(variant, ()),
         size=sizes,
-        frames=FRAMES,
-        defaults=Defaults(fps=16.0, steps=steps, guidance=guidance, negative_prompt=NEGATIVE_PROMPT),
+        frames=frames,
+        defaults=Defaults(fps=fps, steps=steps, guidance=guidance, negative_prompt=NEGATIVE_PROMPT),
         network=network,
         profiles=PROFILES,
         options=options(variant, shift),
@@ -168,73 +197,78 @@ MINI = Card(
 
 CARDS: tuple[Card, ...] = (
     MINI,
-    _card(
+    entry(
         "wan2.1-t2v-1.3b", "t2v", "Wan 2.1 text to video, 1.3B", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-        _sizes(*SIZE_480P), Network(parameters=1_418_996_800, **_13B),
+        sizes(*SIZE_480P), Network(parameters=1_418_996_800, **SIZES_13B),
         steps=50, guidance=6.0, shift=8.0, files=("wan2.1_t2v_1.3B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-t2v-14b", "t2v", "Wan 2.1 text to video, 14B", "Wan-AI/Wan2.1-T2V-14B-Diffusers",
-        _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=14_288_491_584, **_14B),
+        sizes(*SIZE_720P, *SIZE_480P), Network(parameters=14_288_491_584, **SIZES_14B),
         steps=50, guidance=5.0, shift=5.0, files=("wan2.1_t2v_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-i2v-14b-480p", "i2v", "Wan 2.1 image to video, 14B, 480p", "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
-        _sizes(*SIZE_480P), Network(parameters=16_395_960_384, **_14B),
+        sizes(*SIZE_480P), Network(parameters=16_395_960_384, **SIZES_14B),
         steps=40, guidance=5.0, shift=3.0, files=("wan2.1_i2v_480p_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-i2v-14b-720p", "i2v", "Wan 2.1 image to video, 14B, 720p", "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers",
-        _sizes(*SIZE_720P), Network(parameters=16_395_960_384, **_14B),
+        sizes(*SIZE_720P), Network(parameters=16_395_960_384, **SIZES_14B),
         steps=40, guidance=5.0, shift=5.0, files=("wan2.1_i2v_720p_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-vace-1.3b", "vace", "Wan 2.1 VACE, edit anything, 1.3B", "Wan-AI/Wan2.1-VACE-1.3B-diffusers",
-        _sizes(*SIZE_480P), Network(parameters=2_153_000_000, hint_layers=15, **_13B),
+        sizes(*SIZE_480P), Network(parameters=2_153_000_000, hint_layers=15, **SIZES_13B),
         steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_1.3B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-vace-14b", "vace", "Wan 2.1 VACE, edit anything, 14B", "Wan-AI/Wan2.1-VACE-14B-diffusers",
-        _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **_14B),
+        sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **SIZES_14B),
         steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_14B*.safetensors",),
     ),
-    _card(
+    entry(
+        "wan2.2-ti2v-5b", "ti2v", "Wan 2.2 text and image to video, 5B", "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        sizes(*SIZE_704P, multiple=32), Network(parameters=4_999_787_712, **SIZES_5B),
+        steps=50, guidance=5.0, shift=5.0, files=("wan2.2_ti2v_5B*.safetensors",), fps=24.0, frames=FRAMES_24,
+    ),
+    entry(
         "wan2.1-flf2v-14b-720p", "flf2v", "Wan 2.1 first and last frame to video, 14B, 720p",
-        "Wan-AI/Wan2.1-FLF2V-14B-720P-diffusers", _sizes(*SIZE_720P), Network(parameters=16_396_618_304, **_14B),
+        "Wan-AI/Wan2.1-FLF2V-14B-720P-diffusers", sizes(*SIZE_720P), Network(parameters=16_396_618_304, **SIZES_14B),
         steps=50, guidance=5.5, shift=16.0, files=("wan2.1_flf2v_720p_14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.1-fun-inp-1.3b", "inp", "Wan 2.1 Fun-InP, from pictures to video, 1.3B", None,
-        _sizes(*SIZE_480P), Network(parameters=1_564_428_608, **_13B),
+        sizes(*SIZE_480P), Network(parameters=1_564_428_608, **SIZES_13B),
         steps=50, guidance=6.0, shift=5.0,
         files=("wan2.1_fun_inp_1.3B*.safetensors", "wan2.1*fun*1.3B*inp*.safetensors"),
     ),
-    _card(
+    entry(
         "wan2.1-fun-inp-14b", "inp", "Wan 2.1 Fun-InP, from pictures to video, 14B", None,
-        _sizes(*SIZE_480P, *SIZE_720P), Network(parameters=16_395_960_384, **_14B),
+        sizes(*SIZE_480P, *SIZE_720P), Network(parameters=16_395_960_384, **SIZES_14B),
         steps=50, guidance=6.0, shift=5.0,
         files=("wan2.1_fun_inp_14B*.safetensors", "wan2.1*fun*14B*inp*.safetensors"),
     ),
-    _card(
+    entry(
         "wan2.1-ati-14b", "ati", "Wan 2.1 ATI, an image moved along paths, 14B", None,
-        _sizes(*SIZE_480P), Network(parameters=16_395_960_384, **_14B),
+        sizes(*SIZE_480P), Network(parameters=16_395_960_384, **SIZES_14B),
         steps=40, guidance=5.0, shift=5.0, files=("wan2?1?i2v?ati?14B*.safetensors",),
     ),
-    _card(
+    entry(
         "wan2.2-t2v-a14b", "t2v-a14b", "Wan 2.2 text to video, two experts of 14B", "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
-        _sizes(*SIZE_720P, *SIZE_480P), _T2V_A14B.model_copy(update={"experts": 2}),
+        sizes(*SIZE_720P, *SIZE_480P), _T2V_A14B.model_copy(update={"experts": 2}),
         steps=40, guidance=4.0, shift=12.0, files=(),
     ),
-    _card(
+    entry(
         "wan2.2-i2v-a14b", "i2v-a14b", "Wan 2.2 image to video, two experts of 14B", "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
-        _sizes(*SIZE_720P, *SIZE_480P), _I2V_A14B.model_copy(update={"experts": 2}),
+        sizes(*SIZE_720P, *SIZE_480P), _I2V_A14B.model_copy(update={"experts": 2}),
         steps=40, guidance=3.5, shift=5.0, files=(),
     ),
     *(
-        _card(
+        entry(
             f"wan2.2-{kind}-a14b-{expert}", f"{kind}-a14b-{expert}",
             f"Wan 2.2 {words} to video, 14B, the expert for {expert} noise",
-            f"Wan-AI/Wan2.2-{kind.upper()}-A14B-Diffusers", _sizes(*SIZE_720P, *SIZE_480P), network,
+            f"Wan-AI/Wan2.2-{kind.upper()}-A14B-Diffusers", sizes(*SIZE_720P, *SIZE_480P), network,
             steps=40, guidance=guidance, shift=shift, notes=ALONE,
             files=(f"wan2.2_{kind}_{expert}_noise_14B*.safetensors", f"wan2?2?{kind}?a14b?{expert}*.safetensors"),
         )
@@ -242,14 +276,5 @@ CARDS: tuple[Card, ...] = (
             ("t2v", "text", _T2V_A14B, 12.0, (4.0, 3.0)), ("i2v", "image", _I2V_A14B, 5.0, (3.5, 3.5)),
         )
         for expert, guidance in zip(("high", "low"), scales)
-    ),
-    *(
-        _card(
-            f"wan2.2-fun-inp-a14b-{expert}", f"inp-a14b-{expert}",
-            f"Wan 2.2 Fun-InP, from pictures to video, 14B, the expert for {expert} noise", None,
-            _sizes(*SIZE_480P, *SIZE_720P), _I2V_A14B, steps=20, guidance=4.0, shift=8.0, notes=ALONE,
-            files=(f"wan2.2_fun_inp*_{expert}_noise_14B*.safetensors",),
-        )
-        for expert in ("high", "low")
     ),
 )  # fmt: skip

@@ -14,7 +14,9 @@ from ...weights.configs import Config
 from ...weights.headers import header
 from ...weights.names import model_name
 from . import variants
-from .cards import ACCEPTS, CARDS, MINI, NEEDS, PAIRS, options
+from .card_list import CARDS
+from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, options
+from .fun_layout import is_fun
 from .variants import Signs
 
 PIPELINES = {"WanPipeline": "t2v", "WanImageToVideoPipeline": "i2v", "WanVACEPipeline": "vace"}
@@ -115,7 +117,7 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
     if not layers or hints > layers:
         raise ModelError(f"{what}: illegal numbers of blocks: {layers}, and {hints} for VACE.")
     images = any(key.startswith("img_emb.") for key in names)
-    in_channels = shape("patch_embedding.weight", 5)[1]
+    in_channels, head = shape("patch_embedding.weight", 5)[1], names.get("head.head.weight", {"shape": [64]})["shape"]
     variant = "vace" if hints else "i2v" if images or in_channels == 36 else "t2v"
     width, text_dim = shape("text_embedding.0.weight", 2)
     return {
@@ -124,6 +126,7 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
         "text_dim": text_dim,
         "layers": layers,
         "in_channels": in_channels,
+        "out_channels": (head[0] if head else 64) // 4,
         "ffn": shape("blocks.0.ffn.0.bias", 1)[0],
         "freq_dim": shape("time_embedding.0.weight", 2)[1],
         "vace_layers": list(range(0, layers, layers // hints))[:hints] if hints else [],
@@ -136,9 +139,8 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
 def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Signs:
     """The features that distinguish variants, of a transformer in the original key layout."""
     names = plain(entries)
-    head = names.get("head.head.weight", {"shape": [64]})["shape"]
     return Signs(
-        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=(head[0] if head else 64) // 4,
+        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
         width=facts["width"], layers=facts["layers"], images=facts["image_dim"] is not None,
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
@@ -231,6 +233,14 @@ def _unsupported(path: Path, model: str) -> ModelError:
 
 
 def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+    """The card of a model, without the conditions that its own parts lack."""
+    card = _by_size(path, signs, hint_layers, text_dim)
+    if is_fun(card.variant) and not signs.reference:
+        return card.model_copy(update={"accepts": tuple(each for each in card.accepts if each != "reference")})
+    return card
+
+
+def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
     """The published card of that shape with this path; a new card for an unknown shape."""
     kind, width, layers = variants.kind_of(signs), signs.width, signs.layers
     own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
@@ -242,16 +252,21 @@ def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
             size = "720p" if "720" in model_name(path) else "480p"
             if kind != "i2v" or named or size in card.id:
                 return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card, signs))})
+    channels, space = GRIDS.get(kind, (MINI.network.latent_channels, MINI.network.space_stride))
     return MINI.model_copy(
         update={
             **own,
             "title": f"Wan {kind} of {layers} layers, {width} wide",
             "licence": "unknown",
             "variant": kind,
+            "stage": kind.endswith(STAGES),
             "accepts": ACCEPTS[kind] + (("trajectory",) if kind == "vace" and text_dim < 1024 else ()),
-            "needs": NEEDS[kind],
+            "needs": NEEDS.get(kind, ()),
+            "size": MINI.size.model_copy(update={"multiple": 2 * space}),
             "network": MINI.network.model_copy(
                 update={
+                    "latent_channels": channels,
+                    "space_stride": space,
                     "width": width,
                     "layers": layers,
                     "hint_layers": hint_layers,

@@ -2,6 +2,7 @@
 
 models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors      the model
 models/vae/wan_2.1_vae.safetensors                            next to it, or in one of ComfyUI's folders
+models/vae/wan2.2_vae.safetensors                             for TI2V-5B
 models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors   its tokenizer inside (spiece_model)
 models/clip_vision/clip_vision_h.safetensors                  for image to video
 """
@@ -13,20 +14,25 @@ from pathlib import Path
 
 from ...core.errors import ModelError
 from ...weights.headers import header
-from .detect import file_facts
+from . import variants
+from .cards import GRIDS
+from .detect import file_facts, file_signs
 
 FOLDERS = {
     "vae": ("vae",),
+    "vae 2.2": ("vae",),
     "text_encoder": ("text_encoders", "clip", "text_encoder"),
     "image_encoder": ("clip_vision", "clip", "image_encoder"),
 }
 PATTERNS = {
     "vae": ("wan2[._]1[_-]vae*.safetensors", "wan[_-]2[._]1[_-]vae*.safetensors"),
+    "vae 2.2": ("wan2[._]2[_-]vae*.safetensors", "wan[_-]2[._]2[_-]vae*.safetensors"),
     "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
     "image_encoder": ("clip_vision_h*.safetensors",),
 }
 EXAMPLES = {
     "vae": "wan_2.1_vae.safetensors",
+    "vae 2.2": "wan2.2_vae.safetensors",
     "text_encoder": "umt5_xxl_fp16.safetensors",
     "image_encoder": "clip_vision_h.safetensors",
 }
@@ -41,7 +47,9 @@ def found_parts(location: Path) -> dict[str, Path | None]:
     facts = file_facts(header(location), str(location))
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
-    wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["image_dim"] is not None else [])]
+    wide = variants.supported(file_signs("", header(location), facts)) in GRIDS
+    images = ["image_encoder"] if facts["image_dim"] is not None else []
+    wanted = ["vae 2.2" if wide else "vae", "text_encoder", *images]
     return {part: _find(location, part) for part in wanted}
 
 

@@ -15,6 +15,9 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import nn
 
+from . import two_times
+from .two_times import TwoTimes
+
 KEEP_BYTES = 1 << 28
 """Maximum size of the cached text keys and values of all blocks; above it, blocks recompute them."""
 
@@ -78,7 +81,8 @@ class MixedRMSNorm(nn.RMSNorm):
 
 def prepare(model: nn.Module) -> None:
     """Replace the norms of a loaded transformer's attentions, and the processors of its cross-attentions, by those
-    above. Parameter names do not change."""
+    above, and the forwards of its blocks (two_times.py). Parameter names do not change."""
+    two_times.prepare(model)
     for block in (*model.blocks, *getattr(model, "vace_blocks", ())):
         block.attn2.set_processor(TextAttention())
         for attention in (block.attn1, block.attn2):
@@ -95,6 +99,10 @@ class Bound:
     control_BLD: torch.Tensor | None
     control_scale: tuple[float, ...]
     rope: tuple[torch.Tensor, torch.Tensor]
+    camera_BLD: torch.Tensor | None = None
+    """Added to the patch embeddings."""
+    reference_BLD: torch.Tensor | None = None
+    """Tokens before the video's."""
 
 
 def bind(
@@ -105,9 +113,12 @@ def bind(
     image_BLD: torch.Tensor | None = None,
     control_BCTHW: torch.Tensor | None = None,
     control_scale: tuple[float, ...] = (),
+    camera_BLD: torch.Tensor | None = None,
+    reference_BCHW: torch.Tensor | None = None,
 ) -> Bound:
     """Compute the inputs that do not change between steps. text_BLD: padded text states, one row per branch. shape: of
-    the denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches."""
+    the denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches.
+    camera_BLD, reference_BCHW: an addition to the patch embeddings, and the latents of a reference picture (fun.py)."""
     embedder = model.condition_embedder
     text_BLD = embedder.text_embedder(text_BLD)
     if image_BLD is not None:
@@ -118,8 +129,13 @@ def bind(
     if control_BCTHW is not None:
         control_BLD = model.vace_patch_embedding(control_BCTHW).flatten(2).transpose(1, 2)
         control_BLD = control_BLD.expand(len(text_BLD), -1, -1)
+    reference_BLD = None
+    if reference_BCHW is not None:
+        reference_BLD = model.ref_conv(reference_BCHW).flatten(2).transpose(1, 2)
+        shape = (*shape[:2], shape[2] + 1, *shape[3:])
     rope = model.rope(torch.empty(shape, device="meta"))
-    return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
+    states = TextStates(text_BLD, image_BLD, keep)
+    return Bound(states, control_BLD, control_scale, rope, camera_BLD, reference_BLD)
 
 
 def _image_tokens(embedder: Any, image_BLD: torch.Tensor) -> torch.Tensor:
@@ -131,10 +147,11 @@ def _image_tokens(embedder: Any, image_BLD: torch.Tensor) -> torch.Tensor:
 
 
 def forward(
-    model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, skipped: Container[int] = ()
+    model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound, known: int = 0, skipped: Container[int] = ()
 ) -> torch.Tensor:  # fmt: skip
     """Run the denoiser once. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`. t: timestep in [0, 1000].
-    skipped: numbers of blocks to leave out; the hints of VACE after them are added all the same.
+    known: number of first latent frames that are clean, at time 0. skipped: numbers of blocks to leave out; the hints
+    of VACE after them are added all the same.
 
     Returns the flow, (branches, C_out, T, H, W), in x's dtype.
     """
@@ -143,13 +160,23 @@ def forward(
     num_branches = len(bound.text.text_BLD)
 
     hidden = model.patch_embedding(x_BCTHW).flatten(2).transpose(1, 2)  # 1 L D
+    if bound.camera_BLD is not None:
+        hidden = hidden + bound.camera_BLD
+    before = 0
+    if bound.reference_BLD is not None:
+        before = bound.reference_BLD.shape[1]
+        hidden = torch.cat([bound.reference_BLD, hidden], dim=1)
     hidden = hidden.expand(num_branches, -1, -1)  # B L D
 
     embedder = model.condition_embedder
-    time = embedder.timesteps_proj(t.reshape(1))  # 1 freq
+    times = t.reshape(1) if not known else torch.stack([t.reshape(()), torch.zeros_like(t.reshape(()))])
+    time = embedder.timesteps_proj(times)  # 1 freq, or 2 freq
     time = time.to(next(iter(embedder.time_embedder.parameters())).dtype)
     temb = embedder.time_embedder(time).type_as(bound.text.text_BLD)  # 1 D
     modulation = embedder.time_proj(embedder.act_fn(temb)).unflatten(1, (6, -1))  # 1 6 D
+    places = slice(before, before + known * (height // p_h) * (width // p_w))
+    if known:
+        modulation = TwoTimes(modulation, places)
 
     hints: dict[int, torch.Tensor] = {}
     if bound.control_BLD is not None:
@@ -164,8 +191,12 @@ def forward(
         if layer in hints:
             hidden = hidden + hints.pop(layer)
 
-    shift, scale = (model.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)  # 1 1 D
-    hidden = (model.norm_out(hidden.float()) * (1 + scale) + shift).type_as(hidden)
-    out = model.proj_out(hidden)  # B L (p_t p_h p_w C)
+    if known:
+        last = TwoTimes(temb.unsqueeze(1), places).plus(model.scale_shift_table)
+        hidden = last.scaled(model.norm_out(hidden.float()), 0, 1).type_as(hidden)
+    else:
+        shift, scale = (model.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)  # 1 1 D
+        hidden = (model.norm_out(hidden.float()) * (1 + scale) + shift).type_as(hidden)
+    out = model.proj_out(hidden[:, before:])  # B L (p_t p_h p_w C)
     out = out.reshape(num_branches, num_frames // p_t, height // p_h, width // p_w, p_t, p_h, p_w, -1)
     return out.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)  # B C T H W

@@ -11,7 +11,8 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights.folder import load_part
-from .detect import file_facts
+from . import autoencoder_22, fun, fun_layout, variants
+from .detect import file_facts, file_signs
 
 State = dict[str, torch.Tensor]
 
@@ -35,14 +36,17 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     if any(key.startswith(PREFIX) for key in state):
         state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
     state = dequantised(state, dtype)
-    facts = file_facts({key: {"shape": list(value.shape)} for key, value in state.items()})
+    entries = {key: {"shape": list(value.shape)} for key, value in state.items()}
+    facts = file_facts(entries)
     if facts is None:
         raise ModelError("not a Wan transformer in the original or ComfyUI layout.")
+    special = variants.supported(file_signs("", entries, facts))
+    additional = fun.split(state) if fun_layout.is_fun(special) else {}
     width, head = facts["width"], state["head.head.weight"]
     if width % head_dim:
         raise ModelError(f"its width must be a multiple of {head_dim}, the size of Wan's attention heads, got {width}.")
     out_channels = head.shape[0] // (PATCH[0] * PATCH[1] * PATCH[2])
-    if facts["variant"] == "t2v" and facts["in_channels"] != out_channels:
+    if facts["variant"] == "t2v" and not special and facts["in_channels"] != out_channels:
         raise ModelError(
             f"an unsupported variant (Wan 2.2, Fun, control) with {facts['in_channels']} input and {out_channels} "
             "output channels, but without image states or VACE blocks."
@@ -73,19 +77,26 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     network = _fill(kind, config, renamed, dtype)
     # The rotary table is computed, not stored: the empty network has none.
     network.rope = WanRotaryPosEmbed(head_dim, PATCH, network.config.rope_max_seq_len)
+    fun.attach(network, additional, dtype)
     return network
 
 
 def vae_from(state: State) -> Any:
-    """Build the AutoencoderKLWan of Wan 2.1 in float32, with the published mean and deviation of its 16 channels."""
+    """Build the AutoencoderKLWan of Wan 2.1 or of Wan 2.2 TI2V-5B in float32, with the published mean and deviation of
+    its 16 or 48 channels."""
     from diffusers import AutoencoderKLWan
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
     if "encoder.conv1.weight" not in state or "conv2.weight" not in state:
-        raise ModelError("not a Wan 2.1 VAE in the original layout.")
+        raise ModelError("not a Wan VAE in the original layout.")
+    if autoencoder_22.SIGN in state:
+        if (z_dim := state["conv2.weight"].shape[0]) != len(autoencoder_22.MEAN):
+            raise ModelError(f"its latents must have {len(autoencoder_22.MEAN)} channels, got {z_dim}.")
+        config = autoencoder_22.config(state)
+        return _fill(AutoencoderKLWan, config, autoencoder_22.renamed(state), torch.float32)
     base_dim, z_dim = state["encoder.conv1.weight"].shape[0], state["conv2.weight"].shape[0]
     if z_dim != 16 or "encoder.downsamples.9.residual.2.weight" not in state:
-        raise ModelError(f"its latents must have 16 channels, got {z_dim} (this may be Wan 2.2's VAE).")
+        raise ModelError(f"its latents must have 16 channels, got {z_dim}.")
     widths = [state[f"encoder.downsamples.{index}.residual.2.weight"].shape[0] for index in (0, 3, 6, 9)]
     config = {
         "base_dim": base_dim,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,18 @@ from ...diffusion import flow, scheduling, weighted_text
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.guidance_variants import corrected
 from ...diffusion.pixels import as_chunks, from_unit
+from ...diffusion.prediction import FLOW, LatentScale, SigmaModel
 from ...diffusion.samplers import chosen
+from ...diffusion.sigma_schedules import flow_levels
 from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, experts, forward, i2v, motion, prepare, text_encoding, vace
+from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
-from .in_parts import InParts
+from .cards import GRIDS
 from .options import WanOptions
-from .text_encoding import clean
+from .parts import WanCond, WanParts
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this total number of tokens; above, one at a time (attention then fills the device,
@@ -39,48 +43,7 @@ and a batch would only double the memory)."""
 PROMPTS_KEPT = 32
 
 
-@dataclass(frozen=True)
-class WanCond:
-    """The conditions of a request: text states of each branch (1, L, D), channels concatenated to the noise, VACE's
-    context, latents of the source clip (reference images first), the transformer's adapters (styles and the file of a
-    student), and the latents' size."""
-
-    text: dict[str, torch.Tensor]
-    image_BLD: torch.Tensor | None
-    concat_BCTHW: torch.Tensor | None
-    control_BCTHW: torch.Tensor | None
-    control_scale: tuple[float, ...]
-    source_BCTHW: torch.Tensor | None
-    styles: tuple[tuple[str, float], ...]
-    student: Path | None
-    num_references: int
-    grid: tuple[int, int]
-    low_precision: bool
-    skipped: frozenset[int] = frozenset()
-    """Blocks left out in the branch SKIPPED."""
-
-
-@dataclass
-class WanParts:
-    """The networks of a checkpoint, as diffusers and transformers classes."""
-
-    tokenizer: Any
-    text_encoder: Any
-    transformer: Any
-    vae: Any
-    scheduler: Any
-    image_encoder: Any = None
-    image_processor: Any = None
-    tiny_decoder: Any = None
-    transformer_2: Any = None
-    """The expert for low noise, if `transformer` is one for high noise."""
-    folder: Path | None = None
-    """The checkpoint's folder, if it is one; it may contain a few-step student."""
-    files: tuple[Path, ...] = ()
-    """The weight files of the other parts, if the checkpoint is a single file."""
-
-
-class WanFamily(InParts):
+class WanFamily:
     """A loaded Wan model. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
@@ -112,7 +75,7 @@ class WanFamily(InParts):
         return tuple(note for notes in cut for note in notes)
 
     def prepare(self, plan: Plan, window: Window | None = None) -> prepare.WanPrepared:
-        return prepare.prepare(plan, window)
+        return prepare.prepare(plan, window, cover=fun_layout.is_fun(self.card.variant))
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
@@ -129,7 +92,15 @@ class WanFamily(InParts):
             with self.residency.using(self.parts.image_encoder) as encoder:
                 image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
-        if network.config.in_channels > network.config.out_channels:
+        camera = reference = None
+        if fun_layout.is_fun(self.card.variant):
+            frames = decode.latent_frames(self.parts.vae, plan.frames)
+            concat, reference = fun.inputs(plan, prepared, self.encode_pixels, network, (frames, self.space))
+            concat, reference = self._placed(concat), None if reference is None else self._placed(reference)
+            with self.residency.using(network):
+                camera = fun_camera.tokens(plan, network, self._placed)
+            prepared = replace(prepared, references=())
+        elif network.config.in_channels > network.config.out_channels:
             known = i2v.condition(plan, prepared, self.encode_pixels)
             known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
             concat = known.to(self.device, self.dtype)
@@ -140,28 +111,43 @@ class WanFamily(InParts):
             scale, layers = options.conditioning_scale, len(self.parts.transformer.config.vace_layers)
             scale = scale * layers if len(scale) == 1 else scale
         source = None
-        if prepared.source_BCFHW is not None and options.strength < 1.0:
+        begins_with_clip = prepared.has_clip or self.card.variant != "ti2v"
+        if prepared.source_BCFHW is not None and options.strength < 1.0 and begins_with_clip:
             pictures = [picture[:, :, None] for picture in prepared.references]
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
+        known = levels = None
+        wide = self.card.variant in GRIDS and options.first_frame == "kept"
+        if wide and prepared.first_BCHW is not None:
+            known = self.encode_pixels(prepared.first_BCHW[:, :, None]).to(self.device)
+            levels = ti2v.levels(self.scheduler(plan))
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision, options.skip.layers,
+            plan.low_precision, known, levels, camera, reference, options.skip.layers,
         )  # fmt: skip
+
+    def _placed(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.device, self.dtype)
 
     def text_states(self, prompt: str, length: int, weigh: bool = False) -> torch.Tensor:
         """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts. weigh:
         parentheses weigh words."""
         key = (prompt if weigh else clean(prompt), length, weigh)
         if key not in self.prompts:
+            weights: list[float] = []
+            if weigh:
+                ids, weights = weighted_text.tokens(prompt, self.parts.tokenizer, length)
+            else:
+                ids = self.parts.tokenizer([key[0]], max_length=length, truncation=True, add_special_tokens=True)[
+                    "input_ids"
+                ][0]
+            ids_BL = torch.tensor([ids], device=self.device)
             with self.residency.using(self.parts.text_encoder) as encoder:
-                states_BLD, weights = text_encoding.states(
-                    key[0], self.parts.tokenizer, encoder, self.device, length, weigh
-                )
-            states_BLD = states_BLD.to(self.dtype)
+                states_BLD = encoder(ids_BL, torch.ones_like(ids_BL)).last_hidden_state.to(self.device, self.dtype)
+            states_BLD = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
             if any(weight != 1.0 for weight in weights):
                 states_BLD = weighted_text.apply(states_BLD, self.text_states("", length), weights)
             self.prompts[key] = states_BLD
@@ -210,6 +196,25 @@ class WanFamily(InParts):
         steps, or Euler for a student's sigmas."""
         return chosen(self._own_scheduler(plan), WanOptions.of(plan), plan, self.sigma_model(plan))
 
+    def sigma_model(self, plan: Plan) -> SigmaModel:
+        levels = flow_levels(WanOptions.of(plan).shift)
+        return SigmaModel(FLOW, levels, levels.timestep)
+
+    def latent_scale(self) -> LatentScale:
+        return LatentScale(*decode.mean_std(self.parts.vae, self.device))
+
+    def part(self, cond: WanCond, places: slice) -> WanCond:
+        concat, control = (
+            each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
+        )
+        camera = cond.camera_BLD
+        if camera is not None and concat is not None and cond.concat_BCTHW is not None:
+            camera = camera.unflatten(1, (cond.concat_BCTHW.shape[2], -1))[:, places].flatten(1, 2)
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control, camera_BLD=camera)
+
+    def num_frames(self, latent_frames: int) -> int:
+        return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
+
     def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
             return flow.euler(plan.sigmas, self.device)
@@ -241,6 +246,8 @@ class WanFamily(InParts):
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
         self._use_styles(cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
+        known = cond.known_BCTHW if span.start == 0 else None
+        num_known = 0 if known is None else known.shape[2]
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
             if branches not in bound:
@@ -251,12 +258,14 @@ class WanFamily(InParts):
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
                     control_scale=cond.control_scale,
+                    camera_BLD=cond.camera_BLD,
+                    reference_BCHW=cond.reference_BCHW,
                 )
             return bound[branches]
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            x = x_BCTHW.to(self.dtype)
+            x = x_BCTHW.to(self.dtype) if known is None else ti2v.with_known(x_BCTHW, known).to(self.dtype)
             if cond.concat_BCTHW is not None:
                 x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
@@ -268,7 +277,10 @@ class WanFamily(InParts):
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
                     left_out = cond.skipped if SKIPPED in group else ()
-                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), left_out)
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)), num_known, left_out)
+                    if known is not None:
+                        sigma = (cond.levels or {}).get(float(t), float(t) / 1000)
+                        found = ti2v.towards(found, x_BCTHW.expand(len(group), -1, -1, -1, -1), known, sigma)
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 
@@ -309,3 +321,11 @@ class WanFamily(InParts):
 def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
     """Convert pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3)."""
     return from_unit(pixels_BCFHW[0].movedim(0, 1))
+
+
+def clean(prompt: str) -> str:
+    """Clean a prompt as Wan's published pipelines do: fix encodings (ftfy), unescape HTML twice, fold white space."""
+    import ftfy
+
+    text = html.unescape(html.unescape(ftfy.fix_text(prompt))).strip()
+    return re.sub(r"\s+", " ", text).strip()

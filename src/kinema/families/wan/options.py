@@ -37,6 +37,20 @@ class WanOptions(Sampling):
     track_points: Annotated[int, Field(ge=1, le=10)] = Field(
         2, description="number of paths that may act on one place; the nearest ones"
     )
+    camera_lens: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...] = Field(
+        (0.5, 0.5, 0.5, 0.5),
+        min_length=4,
+        max_length=4,
+        description="focal lengths x and y and centre x and y of the camera, in fractions of a 16:9 frame",
+    )
+    camera_speed: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        1.0, description="speed of the camera; multiplies the amount of its move"
+    )
+    first_frame: Literal["kept", "sampled"] = Field(
+        "kept",
+        description="the latents of a given first frame. kept: stay as they are, as published; sampled: are sampled "
+        "like the others, as ComfyUI's Fun nodes do",
+    )
     motion_words: Literal["path", "text"] = Field(
         "text", description="path: convert words for motion to a drawn path; text: use only the words"
     )

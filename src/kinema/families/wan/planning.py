@@ -14,7 +14,7 @@ from ...core.errors import RequestError
 from ...core.plan import Plan
 from ...core.request import Request
 from ...core.resolve import resolve
-from . import vocabulary
+from . import fun_layout, vocabulary
 from .options import WanOptions
 
 
@@ -40,6 +40,7 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     filled = _fill_from_inputs(request, card)
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
+    _check_references(found, card)
     if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
@@ -155,6 +156,16 @@ def _check_frame_numbers(plan: Plan) -> None:
             legal=f"1 to {plan.frames - 1}",
             nearest=min(5, plan.frames - 1),
         )
+
+
+def _check_references(plan: Plan, card: Card) -> None:
+    """A Fun model has one place for a reference picture."""
+    images = [image for condition in plan.conditions if condition.kind == "reference" for image in condition.images]
+    if fun_layout.is_fun(card.variant) and len(images) > 1:
+        raise RequestError(
+            f"{card.id} takes one reference picture, got {len(images)}.",
+            field="conditions.reference", value=len(images), legal="one picture", nearest=1,
+        )  # fmt: skip
 
 
 def _motion_as_path(plan: Plan) -> Plan:

@@ -23,20 +23,23 @@ DOT_RGB = (255, 255, 255)
 @dataclass(frozen=True)
 class WanPrepared(Prepared):
     """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
-    references: pictures on white, each (1, 3, H, W). last_BCHW: the picture for the last frame.
+    references: pictures on white or covering the canvas, each (1, 3, H, W). last_BCHW: the picture for the last frame.
     seen: pictures for the image encoder in place of the first and the last, each (1, 3, H, W) of any size.
-    paths: one (F, 2) array per trajectory, in fractions of the frame."""
+    paths: one (F, 2) array per trajectory, in fractions of the frame. has_clip: the source contains a clip, not only
+    single frames. control_BCFHW: the control clip alone, not longer than it is."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
     last_BCHW: torch.Tensor | None = None
     seen: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
     paths: tuple[np.ndarray, ...] = ()
+    has_clip: bool = False
+    control_BCFHW: torch.Tensor | None = None
 
 
-def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
-    """Read the inputs and draw them. A window replaces source, mask, continued clips and control. Raises MediaError for
-    unreadable files."""
+def prepare(plan: Plan, window: Window | None = None, cover: bool = False) -> WanPrepared:
+    """Read the inputs and draw them. A window replaces source, mask, continued clips and control. cover: references
+    cover the canvas instead of lying on white. Raises MediaError for unreadable files."""
     size = (plan.height, plan.width)
     canvas = _Canvas(plan)
     references: list[torch.Tensor] = []
@@ -79,15 +82,19 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
             if condition.seen is not None:
                 seen[str(condition.at)] = image.to_unit(inputs.picture(condition.seen))[None]
         elif condition.kind == "reference":
-            references += [image.letterbox(inputs.picture(each), *size) for each in condition.images]
+            draw = image.still if cover else image.letterbox
+            references += [draw(inputs.picture(each), *size) for each in condition.images]
         elif condition.kind == "style":
             styles.append((condition.adapter, condition.weight))
     source, masked = canvas.finished()
     others = (seen.get("first"), seen.get("last"))
-    return WanPrepared(source, first, tuple(styles), masked, tuple(references), last, others, tuple(paths))
+    return WanPrepared(
+        source, first, tuple(styles), masked, tuple(references), last, others, tuple(paths), canvas.source_frames > 0,
+        canvas.control,
+    )  # fmt: skip
 
 
-ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "style")
+ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "camera", "style")
 """Later kinds have priority over earlier ones at the same pixels."""
 STOOD_IN = ("control", "source", "mask", "continue")
 
@@ -101,6 +108,7 @@ class _Canvas:
         self.source: torch.Tensor | None = None
         self.hints: torch.Tensor | None = None
         self.mask: torch.Tensor | None = None
+        self.control: torch.Tensor | None = None
         self.source_frames, self.masked = 0, False
 
     def _open(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,6 +120,7 @@ class _Canvas:
     def hint(self, frames_FCHW: torch.Tensor) -> None:
         """Draw a control clip, which keeps no pixels; after its end, the rest is empty."""
         self._open()
+        self.control = frames_FCHW.movedim(1, 0)[None]
         self.hints = torch.zeros(1, 3, *self.shape)
         self.hints[0, :, : len(frames_FCHW)] = frames_FCHW.movedim(1, 0)
 

@@ -38,7 +38,7 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
         tokenizer=_tokenizer(folder) if pieces is None else tokenizer_from(bytes(pieces.numpy())),
         text_encoder=_named(text_file, text_encoder_from, text_state, dtype),
         transformer=_build(location, transformer_from, dtype),
-        vae=_build(found["vae"], vae_from),
+        vae=_build(found.get("vae") or found.get("vae 2.2"), vae_from),
         scheduler=scheduler_for(location),
         image_encoder=image_encoder,
         image_processor=image_processor,

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from . import fun_layout
+
 SUPPORTED = (
-    "text to video, image to video, first and last frame, VACE, Fun-InP and ATI of Wan 2.1, and text and image to "
-    "video of Wan 2.2 A14B"
+    "text to video, image to video, first and last frame, VACE and ATI of Wan 2.1, text and image to video of Wan 2.2 "
+    "A14B and TI2V-5B, and Fun-InP, Fun-Control and Fun-Camera of both"
 )
 
 
@@ -68,7 +70,7 @@ TRANSFORMERS = {
     "ChronoEditTransformer3DModel": "ChronoEdit",
 }
 TYPES = {
-    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "ti2v": "Wan 2.2 TI2V-5B",
+    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate",
     "humo": "HuMo", "phantom": "Phantom",
 }  # fmt: skip
 """model_type in configurations of the original code."""
@@ -99,21 +101,38 @@ def unsupported(signs: Signs) -> str | None:
     return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
 
 
+def supported(signs: Signs) -> str:
+    """The variant of a model that its numbers of channels and its parts identify; "" for the others."""
+    known = signs.kind in ("t2v", "i2v", "ti2v") or fun_layout.is_fun(signs.kind)
+    if signs.experts or not known:
+        return ""
+    special = signs.camera or signs.reference
+    wide = {48: "ti2v", 100: "inp-5b"}
+    if signs.out_channels == 48 and signs.in_channels in wide and not signs.images and not special:
+        return wide[signs.in_channels]
+    return fun_layout.variant(
+        signs.in_channels, signs.out_channels, camera=signs.camera, reference=signs.reference, images=signs.images
+    )
+
+
 def kind_of(signs: Signs) -> str:
     """The kind of a supported model, a key of cards.ACCEPTS: t2v, i2v, flf2v, inp, ati or vace; of Wan 2.2, t2v-a14b or
-    i2v-a14b, with -high or -low for one expert alone, inp-a14b only so."""
+    i2v-a14b, with -high or -low for one expert alone, and ti2v, inp-2.2, inp-5b; or a
+    Fun-Control or Fun-Camera (fun_layout.py)."""
     if signs.kind == "vace":
         return "vace"
+    if special := supported(signs):
+        return special
     words = _words(signs.name)
     if signs.in_channels != 36:
         return _expert("t2v-a14b", signs) if signs.experts or second_generation(signs.name) else "t2v"
+    inpaints = "fun" in words and not words.isdisjoint(("inp", "inpaint"))
     if not signs.images:
-        return _expert("inp-a14b" if "fun" in words and not signs.experts else "i2v-a14b", signs)
+        return "inp-2.2" if inpaints else _expert("i2v-a14b", signs)
     if signs.image_places:
         return "flf2v"
     if "ati" in words or words.issuperset(("trajectory", "wan")):
         return "ati"
-    inpaints = "fun" in words and not words.isdisjoint(("inp", "inpaint"))
     return "inp" if inpaints or signs.width == 1536 else "i2v"
 
 
@@ -148,12 +167,13 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 
 
 def _by_shape(signs: Signs) -> str | None:
-    channels, out = signs.in_channels, signs.out_channels
+    channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    if supported(signs):
+        return None
     if out == 48:
-        wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
-        return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
+        return f"a relative of Wan 2.2 with {channels} input and {out} output channels"
     if signs.per_token_time:
-        return "Wan 2.2 TI2V-5B"
+        return f"a relative of Wan 2.2 TI2V-5B with {channels} input and {out} output channels"
     if signs.camera:
         return "Fun-Camera 1.1" if signs.images else "Fun-Camera A14B (Wan 2.2)"
     if channels == 52:
@@ -167,13 +187,16 @@ def _by_shape(signs: Signs) -> str | None:
     if signs.kind == "vace":
         experts = signs.experts or second_generation(signs.name)
         return "VACE-Fun A14B (Wan 2.2)" if experts else None
+    if channels == 36 and not signs.images and "fun" in words and signs.experts:
+        return "Fun-InP A14B (Wan 2.2) with both experts"
     return None
 
 
 def _by_name(signs: Signs) -> str | None:
     words = _words(signs.name)
     for patterns, model in NAMED:
-        if any(words.issuperset(pattern) for pattern in patterns):
+        own = fun_layout.is_fun(supported(signs)) and model in ("Fun-Control", "Fun-Camera")
+        if any(words.issuperset(pattern) for pattern in patterns) and not own:
             return model
     return None
 

@@ -153,7 +153,7 @@ export class Viewer {
   #facts(job) {
     const { result, body = {} } = job, facts = [];
     const add = (name, value) => value !== undefined && value !== null && value !== "" && facts.push([name, String(value)]);
-    add("Prompt", body.prompt);
+    add("Prompt", typeof body.prompt === "string" ? body.prompt : job.name);
     add("Model", result?.plan?.model ?? body.model);
     add("Seed", result?.plan?.seed ?? body.seed);
     if (result?.width) add("Size", `${result.width}x${result.height}${result.frames ? `, ${result.frames} frames` : ""}`);

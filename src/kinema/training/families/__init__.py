@@ -21,7 +21,7 @@ class Kind:
     """module, name: of the learner class. where: default part of the names of trained layers ("": all attention
     layers). part: the network's name in a pipeline. dtype: of the frozen network on a GPU. checkpointing: does the
     network support gradient checkpointing? images: can models that start from an image be trained? still: loss weight
-    of the time-symmetric part (ddpm.weighted_error)."""
+    of the time-symmetric part (ddpm.weighted_error). variants: that can be trained; empty: all."""
 
     module: str
     name: str
@@ -31,13 +31,22 @@ class Kind:
     checkpointing: bool = True
     images: bool = True
     still: float = 1.0
+    variants: tuple[str, ...] = ()
 
 
 LEARNERS = {
     "animatediff": Kind("clips", "MotionLearner", "motion_modules.", still=0.1),
     "zeroscope": Kind("clips", "TemporalLearner", "temp_", checkpointing=False, still=0.1),
     "svd": Kind("svd", "SvdLearner", "temporal_transformer_blocks.", dtype="bfloat16"),
-    "wan": Kind("wan", "WanLearner", "", part="transformer", dtype="bfloat16", images=False),
+    "wan": Kind(
+        "wan",
+        "WanLearner",
+        "",
+        part="transformer",
+        dtype="bfloat16",
+        images=False,
+        variants=("t2v", "vace", "t2v-a14b-high", "t2v-a14b-low"),
+    ),
     "cogvideox": Kind("cogvideox", "CogVideoXLearner", "", part="transformer", dtype="bfloat16", images=False),
 }
 
@@ -68,6 +77,8 @@ def why_not(card: Card, frames: int, checkpointing: bool) -> str | None:
         return f"LoRA training supports {', '.join(LEARNERS)}; {card.id} is of the family {card.family}."
     if card.variant == "i2v" and not LEARNERS[card.family].images:
         return f"{card.id} starts from an image; LoRA training for {card.family} does not support that."
+    if (variants := LEARNERS[card.family].variants) and card.variant not in variants:
+        return f"{card.id} is of the kind {card.variant}; LoRA training for {card.family} takes {', '.join(variants)}."
     if not card.frames.legal(frames):
         return f"frames = {frames}: {card.id} takes {card.frames.words()}; nearest is {card.frames.nearest(frames)}."
     if checkpointing and not LEARNERS[card.family].checkpointing:

@@ -97,6 +97,6 @@ CONDITIONING = (
                                                         optional=True),
          number("threshold", 0.5, 0, 1), integer("refine_iterations", 2, 0, 5), DeclaredInput(
              "individual_masks", "BOOLEAN", False)),
-        ("MASK", "BOUNDING_BOX"), "a mask that follows an object", missing="SAM 3 (Kinema tracks with SAM 2)",
+        ("MASK", "BOUNDING_BOX"), "a mask that follows one object: by Kinema's tracker, not SAM 3",
     ),
 )  # fmt: skip

@@ -10,12 +10,14 @@ from typing import Any
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...core.outside import for_terminal
-from ...core.registry import family_module, family_names
-from ...weights import store
+from ...core.registry import family_module, family_names, find_card
+from ...weights import store, styles
 from .table import DECLARED
 
 INPUT = "input"
 """ComfyUI's folder of pictures and clips."""
+TRACKERS = "sam3*.safetensors"
+"""Files in whose place Kinema's own tracker works (`segmentation/`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def model_files(
             if each.folder not in ("", INPUT) and isinstance(value, str) and value:
                 users.setdefault((value, each.folder), []).append(key)
     cards = store.known_cards()
-    used = {card.id for name, _ in users for card in [_card(name, cards)] if card is not None}
+    used = {card.id for name, _ in users for card in [card_of(name, cards)] if card is not None}
     return [
         _found(name, folder, tuple(nodes), cards, used, (sources or {}).get(name, {}))
         for (name, folder), nodes in users.items()
@@ -58,27 +60,35 @@ def _found(
 ) -> ModelFile:
     url = source.get("url")
     fetched = f"; the workflow names {for_terminal(url, 300)}" if isinstance(url, str) and url else ""
-    if (card := _card(name, cards)) is not None:
-        is_here = _here(card)
-        supply = "on this machine" if is_here else f"`kinema models pull {card.id}`"
-        return ModelFile(name, folder, nodes, card.id, is_here, supply)
+    if (card := card_of(name, cards)) is not None:
+        here = is_here(card)
+        supply = "on this machine" if here else f"`kinema models pull {card.id}`"
+        return ModelFile(name, folder, nodes, card.id, here, supply)
     if folder == "loras":
+        if any(name == style.name for style in styles.named()):
+            return ModelFile(name, folder, nodes, name, True, "a style of this machine")
         return ModelFile(name, folder, nodes, "", False, f"a LoRA: `--model FILE=LORA`, or FILE=none{fetched}")
-    if family := _part_of(name):
+    if fnmatchcase(plain_name(name), TRACKERS):
+        return ModelFile(name, folder, nodes, "tracker", True, "not read: Kinema's tracker takes its place", part=True)
+    if family := family_of_part(name):
         of = [card for card in cards if card.family == family and card.id in used]
-        is_here = any(_here(card) for card in of)
         label = ", ".join(card.id for card in of) or f"every model of the family {family}"
-        return ModelFile(name, folder, nodes, label, is_here, f"part of {label}", part=True)
+        return ModelFile(name, folder, nodes, label, any(map(is_here, of)), f"part of {label}", part=True)
     return ModelFile(name, folder, nodes, "", False, f"no model of Kinema reads it{fetched}")
 
 
-def _card(name: str, cards: Sequence[Card]) -> Card | None:
-    """The model whose published file has this name; folders before it and upper case do not count."""
+def card_of(name: str, cards: Sequence[Card] | None = None) -> Card | None:
+    """The model that a file name stands for: the name of a model itself, or that of its published file, of which one on
+    this machine comes first. Folders before a file's name and upper case do not count."""
+    cards = store.known_cards() if cards is None else cards
+    if (named := find_card(name, list(cards))) is not None:
+        return named
     plain = plain_name(name)
-    return next((card for card in cards if any(fnmatchcase(plain, each.lower()) for each in card.single_files)), None)
+    found = [card for card in cards if any(fnmatchcase(plain, each.lower()) for each in card.single_files)]
+    return next((card for card in found[1:] if is_here(card)), found[0]) if len(found) > 1 else next(iter(found), None)
 
 
-def _part_of(name: str) -> str | None:
+def family_of_part(name: str) -> str | None:
     """The family one of whose parts has this file name."""
     plain = plain_name(name)
     for family in family_names():
@@ -93,7 +103,8 @@ def plain_name(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2].lower()
 
 
-def _here(card: Card) -> bool:
+def is_here(card: Card) -> bool:
+    """Whether a model can be loaded on this machine."""
     try:
         return store.here(card)
     except ModelError:

@@ -124,7 +124,7 @@ PICTURES = (
         "SaveVideo",
         (socket("video", "VIDEO"), text("filename_prefix", "video/ComfyUI"),
          dynamic("format", "auto", auto=(_CODEC,), mp4=(_CODEC,), webm=(_CODEC,)), _CODEC),
-        (), "the output file", title="Save Video", result=True,
+        ("VIDEO",), "the output file", title="Save Video", result=True,
     ),
     Declaration(
         "SaveWEBM",
@@ -139,12 +139,12 @@ PICTURES = (
         (), "the output file, .webp", result=True,
     ),
     Declaration(
-        "SaveImage", (socket("images", "IMAGE"), text("filename_prefix", "ComfyUI")), (), "a folder of frames",
+        "SaveImage", (socket("images", "IMAGE"), text("filename_prefix", "ComfyUI")), ("IMAGE",), "pictures",
         title="Save Image", result=True,
     ),
     Declaration(
-        "PreviewImage", sockets("images IMAGE"), (), "nothing: a preview on the page", title="Preview Image",
+        "PreviewImage", sockets("images IMAGE"), ("IMAGE",), "nothing: a preview on the page", title="Preview Image",
         result=True,
     ),
-    Declaration("MaskPreview", sockets("mask MASK"), (), "nothing: a preview on the page", result=True),
+    Declaration("MaskPreview", sockets("mask MASK"), ("MASK",), "nothing: a preview on the page", result=True),
 )  # fmt: skip

@@ -140,13 +140,13 @@ def _tracks(text: Any) -> list[list[Any]]:
 
 
 def _points(track: list[Any], given: Given) -> list[tuple[float, float]]:
-    """A point for each frame, in fractions of the frame."""
+    """A point for each frame, in fractions of the frame; those far outside are moved to half a frame from it."""
     places = []
     for each in track:
         x, y = (each.get("x"), each.get("y")) if isinstance(each, dict) else (None, None)
         if not (isinstance(x, int | float) and isinstance(y, int | float)):
             raise RequestError("a track has a point without x and y.", field="tracks", legal='{"x": 10, "y": 20}')
-        places.append((float(x) / given["width"], float(y) / given["height"]))
+        places.append(tuple(min(1.5, max(-0.5, at)) for at in (x / given["width"], y / given["height"])))
     count = max(2, given["length"])
     steps = [0, *(1 + (3 * frame + 1) // 2 for frame in range(count - 1))]
     return [places[min(step, len(places) - 1)] for step in steps]

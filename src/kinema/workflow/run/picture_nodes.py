@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import batch_nodes, compositing_nodes, loading_nodes, mask_nodes
+from . import batch_nodes, compositing_nodes, loading_nodes, mask_nodes, tracking_nodes
 from .values import Inputs
 
 EvaluatedNode = Callable[[Mapping[str, Any], Inputs], tuple[Any, ...]]
+
+
+def _passed(name: str) -> EvaluatedNode:
+    """A node that writes or shows an input and hands it on; `saving_nodes` writes it."""
+    return lambda inputs, files: (inputs[name],)
+
 
 EVALUATED: Mapping[str, EvaluatedNode] = {
     "LoadImage": loading_nodes.load_image,
@@ -35,5 +41,11 @@ EVALUATED: Mapping[str, EvaluatedNode] = {
     "Canny": compositing_nodes.canny,
     "ImageCompositeMasked": compositing_nodes.image_composite_masked,
     "JoinImageWithAlpha": compositing_nodes.join_image_with_alpha,
+    "SAM3_Detect": tracking_nodes.sam3_detect,
+    "SaveVideo": _passed("video"),
+    "SaveImage": _passed("images"),
+    "PreviewImage": _passed("images"),
+    "MaskPreview": _passed("mask"),
 }
-"""The nodes that only pictures, masks and values go into."""
+"""The nodes that only pictures, masks and values go into; SAM3_Detect also gets a model, which is ignored, and words,
+anything with a `text`."""

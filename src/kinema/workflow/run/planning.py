@@ -143,6 +143,10 @@ def plan_workflow(
         raise RequestError(f"{work.source} writes no clip.", field="workflow", legal=", ".join(saved))
     for key in found.results:
         planner.evaluate(key)
+    planner.trouble += [] if planner.trouble else [
+        f"node {for_terminal(key, 60)}: it needs an output that a node before it does not have."
+        for key in found.results if key not in found.nodes
+    ]  # fmt: skip
     if planner.trouble:
         lines = "\n  ".join(dict.fromkeys(planner.trouble))
         raise RequestError(f"{work.source} cannot run here:\n  {lines}", field="workflow")
@@ -272,7 +276,7 @@ class _Planner:
         step = self.found.samplers.get(latent.node)
         if step is None:
             raise RequestError("its samples come from no sampler.", field="workflow", legal="latents of a sampler")
-        frames = shown_frames(latent, store.find(step.plan.model).frames.step)
+        frames = shown_frames(latent, store.find(step.model).frames.step)
         decode = DecodeStep(key, latent, step, frames)
         self.found.decodes[key] = decode
         return Pictures(frames, latent.height, latent.width, 3, decode.blocks)

@@ -132,7 +132,8 @@ def _reserved(outputs: Outputs, name: str, suffix: str, kind: Literal["output", 
     try:
         yield path
     except BaseException:
-        path.unlink(missing_ok=True)
+        if path.is_file() and path.stat().st_size == 0:  # not an older result, which is kept
+            path.unlink(missing_ok=True)
         raise
 
 

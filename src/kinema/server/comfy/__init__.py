@@ -1,0 +1,1 @@
+"""ComfyUI's API, and the official interface on it."""
