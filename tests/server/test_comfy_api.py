@@ -9,6 +9,8 @@ import socket
 import struct
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -424,3 +426,45 @@ def test_lists_stay_quick_with_five_thousand_jobs(tmp_path):
                 page, total = prompts.page(("completed", "failed", "cancelled"), **query)
                 assert len([line_of(each) for each in page]) == query["limit"] and total == 5000
             assert (time.process_time() - began) / 10 < 0.025, query
+
+
+def test_hostile_prompts_are_refused_within_bounds(client, address, store):
+    before = len(store.list(limit=500))
+
+    def sent(text: str) -> tuple[int, dict]:
+        request = urllib.request.Request(f"http://{address}/prompt", text.encode())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    good = json.dumps(prompt())
+    node = '"%s": {"class_type": "ImageScale", "inputs": {"image": ["%s", 0]}}'
+    many = ",".join(node % (n, n + 1) for n in range(100_000))
+
+    def of(value: str) -> str:
+        return f'{{"prompt": {value}}}'
+
+    for text, status in (
+        ("", 400), ("[]", 400), ("{", 400), (of("NaN"), 400), (of("[" * 500 + "]" * 500), 400),
+        (f'{{"prompt": {{}}, "prompt": {good}}}', 400), (of(f"{{{many}}}"), 400), ("x" * 9_000_000, 413),
+        (of(good.replace('"steps": 3', '"steps": 1e999')), 400),
+        (of(good.replace('"steps": 3', f'"steps": {"9" * 4000}')), 400),
+        (of('{"1": {"class_type": "\\u0000", "inputs": {}}}'), 400),
+        (of('{"1": {"class_type": ["KSampler"], "inputs": {}}}'), 400),
+        (of('{"1": {"class_type": "KSampler", "inputs": [1]}}'), 400), (of('{"1": 5}'), 400),
+        (of(good.replace('"clip/It"', '"../../etc/passwd"')), 200),
+    ):  # fmt: skip
+        began = time.monotonic()
+        found, said = sent(text)
+        assert found == status and time.monotonic() - began < 10, (text[:80], found, str(said)[:300])
+        assert found == 200 or said["error"]
+    job = client.wait(said["prompt_id"])
+    assert job["status"] == "failed" and "passwd" in job["execution_error"]["exception_message"]
+    text = json.dumps({"prompt": prompt(seed=98), "extra_data": {"far": 0}}).replace('"far": 0', '"far": 1e999')
+    assert client.wait(sent(text)[1]["prompt_id"])["workflow"]["extra_data"] == {"far": None}
+    odd = {"extra_data": 5, "client_id": ["x"], "number": "first", "front": "yes", "partial_execution_targets": 3}
+    status, said = client.ask("/prompt", {"prompt": prompt(seed=99), **odd})
+    assert status == 200 and client.wait(said["prompt_id"])["status"] == "completed"
+    assert len(store.list(limit=500)) == before + 3
