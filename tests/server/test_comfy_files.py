@@ -134,7 +134,8 @@ def test_named_files_outlive_a_cleaning_of_the_store(site):
         ("a.png", b"not a picture", {}, 422), ("a.html", b"<script>alert(1)</script>", {}, 422),
         ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", {}, 422), ("..", png(), {}, 422),
         ("a.png", png(), {"subfolder": "../../etc"}, 422), ("a.png", png(), {"type": "output"}, 422),
-        ("a.png", png(0, (9000, 9000), "1"), {}, 422), ("a.png", png()[:60], {}, 422), ("x" * 400 + ".png", png(), {}, 422), ("a.png", png() * 3000, {}, 413),
+        ("a.png", png(0, (9000, 9000), "1"), {}, 422), ("a.png", png()[:60], {}, 422),
+        ("x" * 400 + ".png", png(), {}, 422), ("a.png", png() * 3000, {}, 413),
     ],
     ids=("no-picture", "html", "svg", "dots", "escape", "folder", "pixels", "truncated", "long", "large"),
 )  # fmt: skip
