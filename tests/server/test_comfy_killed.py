@@ -45,13 +45,6 @@ def test_a_prompt_that_kills_its_worker_is_set_aside(tmp_path):
         server.stop()
 
 
-def test_lists_stay_quick_with_five_thousand_jobs(tmp_path):
-    from comfy_load import listing
-
-    found = listing(tmp_path, requests=12)
-    assert sorted(value for name, value in found.items() if name.endswith("p50"))[-1] < 50, found
-
-
 @pytest.mark.slow
 def test_a_real_workflow_goes_on_after_kill_9_of_the_server(tmp_path):
     """With the miniature: the file has the bytes of an uninterrupted run elsewhere, and the same prompt again computes

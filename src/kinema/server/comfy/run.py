@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
     outputs = JobOutputs(ResultNames(context.claim.store.database), context.job.id, context.folder / "results")
     report = NodeReports(context, outputs, {node.id for node in work.nodes})
     with hashes_found_by(context.media.path), contextlib.ExitStack() as stack:
-        run, cache = (runner, None) if runner is not None else _real(stack)
+        run, cache = (runner, None) if runner is not None else _real(context, stack)
         try:
             written = run(
                 work, models=body["models"], inputs=JobInputs(context, body["files"]), outputs=outputs, cache=cache,
@@ -73,12 +74,17 @@ def _carried(context: Context, body: dict[str, Any]) -> dict[str, Any]:
     return {"prompt": body["prompt"], "workflow": read_json(context.media.path(page), dict)}
 
 
-def _real(stack: contextlib.ExitStack) -> tuple[Runner, Any]:
-    """`run_workflow` and this user's cache of nodes, open until the stack closes."""
+def _real(context: Context, stack: contextlib.ExitStack) -> tuple[Runner, Any]:
+    """`run_workflow`, whose notes become those of the job, and this user's cache of nodes, open until the stack
+    closes."""
     from ...workflow.run.cache import NodeCache
     from ...workflow.run.execute import run_workflow
 
-    return run_workflow, stack.enter_context(NodeCache())
+    def noted(planned: Any) -> None:
+        for text in planned.notes:
+            context.note(text)
+
+    return partial(run_workflow, before=noted), stack.enter_context(NodeCache())
 
 
 @dataclass(frozen=True)
