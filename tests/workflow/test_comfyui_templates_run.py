@@ -53,8 +53,10 @@ def small(prompt):
         if each["class_type"] == "LoadVideo":
             continue
         if each["class_type"] == "PrimitiveInt" and isinstance(value := inputs["value"], int):
-            steps = {20: 2, 10: 1, 4: 2, 2: 1}  # of a run, and of its first stage
+            steps = {20: 2, 10: 1, 4: 2, 2: 1, 5: 1}  # of a run, and of its first stage; 5: seconds
             inputs["value"] = steps.get(value, value) if value < 80 else 5 if value == 81 else 32
+        if each["class_type"] == "PrimitiveFloat" and inputs["value"] == 5:
+            inputs["value"] = 0.25  # seconds
         for name, value in {"steps": 2, "start_at_step": 1, "end_at_step": 1}.items():
             if name in inputs and not isinstance(inputs[name], list) and 0 < inputs[name] < 100:
                 inputs[name] = value

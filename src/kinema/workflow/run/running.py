@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from ...conditions import arrays
 from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
@@ -132,12 +133,7 @@ class WorkflowRun:
         with self.engines.lease(step.model, on_event) as engine:
             latents = self._latents(decode.latent, step, engine, step.plan)
             shape = (decode.frames, step.plan.height, step.plan.width, 3)
-            array_FHWC = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
-            at = 0
-            for frames_FHWC in engine.decode_pictures(step.plan, latents, on_event=on_event):
-                array_FHWC[at : at + len(frames_FHWC)] = frames_FHWC
-                at += len(frames_FHWC)
-            array_FHWC.flush()
+            arrays.write(target, engine.decode_pictures(step.plan, latents, on_event=on_event), shape)
 
     def _events(self, node: str) -> OnEvent:
         def on_event(event: Event) -> None:
@@ -162,7 +158,7 @@ class WorkflowRun:
         key, records = self.keys.node(node), []
         for number, each in enumerate(written):
             prefix, suffix, kind = outputs.given.get(each.path, ("ComfyUI", each.path.suffix, each.kind))
-            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path))
+            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path), hold=False)
             records.append({"prefix": prefix, "suffix": suffix, "kind": kind, "facts": each.facts, **_place(each.path)})
         self.cache.put(key, ".json", json.dumps(records))
         return written
@@ -175,7 +171,7 @@ class WorkflowRun:
         try:
             records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
             for number, each in enumerate(records):
-                copy = self.cache.find(key, f".{number}{each['suffix']}")
+                copy = self.cache.find(key, f".{number}{each['suffix']}", hold=False)
                 if copy is None or copy.stat().st_size != each["bytes"]:
                     return None
                 each["copy"] = copy
