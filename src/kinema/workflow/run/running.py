@@ -34,16 +34,29 @@ class Engines(Protocol):
         ...
 
 
+class SamplerStates(Protocol):
+    """Where the state of a sampler is kept while it runs, by the key of its result."""
+
+    def kept(self, key: str, /) -> Any:
+        """The state that an interrupted run left (engine/resume.py: SamplingState); None if there is none."""
+        ...
+
+    def keep(self, key: str, node: str, state: Any, /) -> None:
+        """Called after each step of a node, outside its events; may raise to stop."""
+        ...
+
+
 class WorkflowRun:
     """One run. saved: the nodes that write files, by class. carry: the graph as it is written into them."""
 
     def __init__(
         self, planned: PlannedWorkflow, keys: Keys, cache: NodeCache, engines: Engines, outputs: Outputs,
         saved: Mapping[str, Callable[..., list[Written]]], carry: Mapping[str, Any],
-        report: Callable[[NodeEvent], None],
+        report: Callable[[NodeEvent], None], states: SamplerStates | None = None,
     ) -> None:  # fmt: skip
         self.planned, self.keys, self.cache, self.engines = planned, keys, cache, engines
         self.outputs, self.saved, self.carry, self.report = outputs, saved, carry, report
+        self.states = states
 
     def run(self) -> list[Written]:
         """Execute; returns what the results are, in their order. Raises what nodes raise, and what `report` raises."""
@@ -104,8 +117,14 @@ class WorkflowRun:
                 part.start, part.stop, 1.0 if sigmas else part.denoise, part.add_noise, part.leftover, sigmas
             )  # fmt: skip
             latents = self._latents(step.latent, step, engine, plan)
-            found = engine.sample_latents(plan, segment, latents, on_event=on_event)
+            found = engine.sample_latents(plan, segment, latents, on_event=on_event, **self._keeping(step.node))
         _save_array(found.numpy(), target)
+
+    def _keeping(self, node: str) -> dict[str, Any]:
+        if self.states is None:
+            return {}
+        key = self.keys.node(node)
+        return {"state": self.states.kept(key), "keep": partial(self.states.keep, key, node), "keep_every": 1}
 
     def _media(self, media: MediaUse, canvas: Canvas) -> str:
         """The file of pictures for a condition, written now."""
