@@ -17,6 +17,7 @@ from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
 from .descriptions import LatentClip, MediaUse
+from .kept_sampling import KeptSampling
 from .keys import Keys
 from .media_files import SUFFIX, Canvas, write_media
 from .planning import DecodeStep, PlannedWorkflow
@@ -104,7 +105,11 @@ class WorkflowRun:
                 part.start, part.stop, 1.0 if sigmas else part.denoise, part.add_noise, part.leftover, sigmas
             )  # fmt: skip
             latents = self._latents(step.latent, step, engine, plan)
-            found = engine.sample_latents(plan, segment, latents, on_event=on_event)
+            kept = KeptSampling(self.cache.draft(self.keys.node(step.node)))
+            found = engine.sample_latents(
+                plan, segment, latents, on_event=on_event, state=kept.read(plan), keep=kept.keep, keep_every=1
+            )  # fmt: skip
+        kept.remove()
         _save_array(found.numpy(), target)
 
     def _media(self, media: MediaUse, canvas: Canvas) -> str:
