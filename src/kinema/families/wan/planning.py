@@ -26,6 +26,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         found = upscale.plan(request, card, known)
     else:
         found = _on_model_canvas(request, card, known)
+    found = _with_low_guidance(found, request)
     _check_layers(found, card)
     found = _check_skipped(found, card)
     _check_windows(found)
@@ -45,6 +46,13 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
+
+
+def _with_low_guidance(found: Plan, request: Request) -> Plan:
+    """The plan with the requested guidance for both experts, unless the request has another one for the second."""
+    if "low_guidance" not in found.options or request.guidance is None or "low_guidance" in request.options:
+        return found
+    return found.model_copy(update={"options": found.options | {"low_guidance": found.guidance}})
 
 
 def _one(request: Any, kind: str) -> Any:
