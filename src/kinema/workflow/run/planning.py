@@ -18,36 +18,19 @@ from ...core.outside import for_terminal
 from ...weights import store
 from ..findings import Examined
 from ..formats.api import is_link
-from ..nodes.check import illegal
 from ..nodes.fold import runtime_outputs
 from ..nodes.model_files import INPUT, plain_name
 from ..nodes.table import DECLARED
 from .described import DESCRIBED
 from .descriptions import (
-    CameraUse,
-    Conditioning,
-    Guider,
     LatentClip,
-    Levels,
     Link,
-    ModelPart,
-    ModelUse,
-    Noise,
-    SamplerName,
-    VisionUse,
 )
+from .given import checked
 from .guides import GUIDES
 from .picture_nodes import EVALUATED
 from .sampler_steps import SAMPLERS, MediaFiles, SamplerStep, sampled, sampler_step, shown_frames
-from .values import BLOCK, Inputs, Masks, Pictures, Sound, Video
-
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "IMAGE": Pictures, "MASK": Masks, "VIDEO": Video, "AUDIO": Sound, "IMAGE,MASK": (Pictures, Masks),
-    "MODEL": ModelUse, "CLIP": ModelPart, "VAE": ModelPart, "CLIP_VISION": ModelPart, "CLIP_VISION_OUTPUT": VisionUse,
-    "CONDITIONING": Conditioning, "LATENT": LatentClip, "NOISE": Noise, "SAMPLER": SamplerName, "SIGMAS": Levels,
-    "GUIDER": Guider, "WAN_CAMERA_EMBEDDING": CameraUse, "INT": (int, float), "FLOAT": (int, float),
-    "BOOLEAN": bool, "STRING": str,
-}  # fmt: skip
+from .values import BLOCK, Inputs, Pictures
 
 
 class _Unknown(Exception):
@@ -198,10 +181,12 @@ class _Planner:
         """The nodes to evaluate next for a node: of a switch first its condition, then the chosen side."""
         inputs = self.work.running[key]["inputs"]
         links = {name: value[0] for name, value in inputs.items() if is_link(value)}
-        if self.work.running[key]["class_type"] == "ComfySwitchNode" and "switch" in links:
+        if self._kind(key) == "ComfySwitchNode" and "switch" in links:
             if (selector := links["switch"]) not in self.found.nodes:
                 return [selector]  # also one that failed, which fails this node
-            side = "on_true" if self._value(inputs["switch"]) else "on_false"
+            outputs = self.found.nodes[selector].outputs
+            slot = inputs["switch"][1]
+            side = "on_true" if slot < len(outputs) and outputs[slot] else "on_false"
             return [links[side]] if side in links else []
         return list(links.values())
 
@@ -211,9 +196,11 @@ class _Planner:
             raise _Unknown
         return node.outputs[link[1]]
 
+    def _kind(self, key: str) -> str:
+        return str(self.work.running[key]["class_type"])
+
     def _evaluate_one(self, key: str) -> None:
-        node = self.work.running[key]
-        kind = str(node["class_type"])
+        node, kind = self.work.running[key], self._kind(key)
         try:
             needed = set(self._needs(key))
             links = {
@@ -226,7 +213,7 @@ class _Planner:
                 for name, value in node["inputs"].items()
                 if name in links or not is_link(value)
             }
-            self._check(kind, given, links)
+            given = checked(kind, given, {name: self._kind(link[0]) for name, link in links.items()})
             found = Evaluated(key, kind, given, links)
             outputs = self._outputs(key, kind, given, found)
         except _Unknown:
@@ -236,23 +223,6 @@ class _Planner:
             self.trouble.append(f"node {for_terminal(key, 60)} ({for_terminal(kind, 60)}): {error}")
         else:
             self.found.nodes[key] = Evaluated(key, kind, given, links, outputs)
-
-    def _check(self, kind: str, given: Mapping[str, Any], links: Mapping[str, Link]) -> None:
-        """RequestError: a link of another type than the input's, or a value out of range that is known only now."""
-        declared = DECLARED.get(kind)
-        by_name = {each.name: each for each in declared.inputs} if declared else {}
-        for name, link in links.items():
-            each = by_name.get(name) or by_name.get(name.partition(".")[0])
-            expected = TYPES.get(each.type) if each else None
-            if each is None or expected is None:
-                continue
-            value = given[name]
-            if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-                other = self.work.running[link[0]]["class_type"]
-                raise RequestError(f"its input {name} is linked to {for_terminal(other, 60)}.", field="workflow",
-                                   legal=f"a link of type {each.type}")  # fmt: skip
-            if isinstance(value, int | float | str) and (legal := illegal(value, each)):
-                raise RequestError(f"{name} = {value}.", field="workflow", value=value, legal=legal)
 
     def _outputs(self, key: str, kind: str, given: Mapping[str, Any], node: Evaluated) -> tuple[Any, ...]:
         if kind in DESCRIBED or kind in GUIDES:

@@ -12,10 +12,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from ...conditions import arrays
 from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
 from .descriptions import LatentClip, MediaUse
+from .kept_sampling import KeptSampling
 from .keys import Keys
 from .media_files import SUFFIX, Canvas, write_media
 from .planning import DecodeStep, PlannedWorkflow
@@ -103,7 +105,11 @@ class WorkflowRun:
                 part.start, part.stop, 1.0 if sigmas else part.denoise, part.add_noise, part.leftover, sigmas
             )  # fmt: skip
             latents = self._latents(step.latent, step, engine, plan)
-            found = engine.sample_latents(plan, segment, latents, on_event=on_event)
+            kept = KeptSampling(self.cache.draft(self.keys.node(step.node)))
+            found = engine.sample_latents(
+                plan, segment, latents, on_event=on_event, state=kept.read(plan), keep=kept.keep, keep_every=1
+            )  # fmt: skip
+        kept.remove()
         _save_array(found.numpy(), target)
 
     def _media(self, media: MediaUse, canvas: Canvas) -> str:
@@ -132,12 +138,7 @@ class WorkflowRun:
         with self.engines.lease(step.model, on_event) as engine:
             latents = self._latents(decode.latent, step, engine, step.plan)
             shape = (decode.frames, step.plan.height, step.plan.width, 3)
-            array_FHWC = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
-            at = 0
-            for frames_FHWC in engine.decode_pictures(step.plan, latents, on_event=on_event):
-                array_FHWC[at : at + len(frames_FHWC)] = frames_FHWC
-                at += len(frames_FHWC)
-            array_FHWC.flush()
+            arrays.write(target, engine.decode_pictures(step.plan, latents, on_event=on_event), shape)
 
     def _events(self, node: str) -> OnEvent:
         def on_event(event: Event) -> None:
@@ -162,7 +163,7 @@ class WorkflowRun:
         key, records = self.keys.node(node), []
         for number, each in enumerate(written):
             prefix, suffix, kind = outputs.given.get(each.path, ("ComfyUI", each.path.suffix, each.kind))
-            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path))
+            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path), hold=False)
             records.append({"prefix": prefix, "suffix": suffix, "kind": kind, "facts": each.facts, **_place(each.path)})
         self.cache.put(key, ".json", json.dumps(records))
         return written
@@ -175,7 +176,7 @@ class WorkflowRun:
         try:
             records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
             for number, each in enumerate(records):
-                copy = self.cache.find(key, f".{number}{each['suffix']}")
+                copy = self.cache.find(key, f".{number}{each['suffix']}", hold=False)
                 if copy is None or copy.stat().st_size != each["bytes"]:
                     return None
                 each["copy"] = copy
