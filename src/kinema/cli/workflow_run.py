@@ -135,7 +135,7 @@ class _Shown:
         steps = {**found.samplers, **{node: each.sampler for node, each in found.decodes.items()}}
         for node, step in steps.items():
             stage = "sample" if node in found.samplers else "decode"
-            all_of = parts(step.plan, store.find(step.plan.model), device_name(self.device))
+            all_of = parts(step.plan, store.find(step.model), device_name(self.device))
             seconds = sum(part.seconds for part in all_of if part.stage == stage)
             expected.append(Part(stage, seconds, self.places[node]))
         self.on_event(planned(*expected))
