@@ -15,8 +15,7 @@ KEEP_S = 30.0
 
 
 class DraftStates:
-    """The states of one run's samplers, each in the file of its result's key, which stands for its plan and steps. file:
-    of a key."""
+    """The states of one run's samplers. file: of the key of a result, which stands for the plan and the steps."""
 
     def __init__(self, file: Callable[[str], Path]) -> None:
         self.file = file
