@@ -29,7 +29,7 @@ def run_workflow(
     of results; None: nothing is kept. report: called with what happens to each node; may raise to stop, and no partial
     file remains. carry: the graph as it is written into the files, {"prompt", "workflow"}; None: the prompt alone.
     before: called with the plan before anything runs. states: where the states of samplers are kept, so that an
-    interrupted one goes on with the same result; None: in the cache.
+    interrupted one goes on with the same result.
 
     A result that an earlier run left in the cache is not computed: its files are those still in place, if
     `outputs.holds(path)` says so, else copies under new names. RequestError: everything that is missing or wrong, at
