@@ -17,6 +17,7 @@ from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
 from .descriptions import LatentClip, MediaUse
+from .kept_sampling import KeptSampling
 from .keys import Keys
 from .media_files import SUFFIX, Canvas, write_media
 from .planning import DecodeStep, PlannedWorkflow
@@ -117,14 +118,19 @@ class WorkflowRun:
                 part.start, part.stop, 1.0 if sigmas else part.denoise, part.add_noise, part.leftover, sigmas
             )  # fmt: skip
             latents = self._latents(step.latent, step, engine, plan)
-            found = engine.sample_latents(plan, segment, latents, on_event=on_event, **self._keeping(step.node))
+            found = self._sampled(step.node, engine, plan, segment, latents, on_event)
         _save_array(found.numpy(), target)
 
-    def _keeping(self, node: str) -> dict[str, Any]:
-        if self.states is None:
-            return {}
+    def _sampled(self, node: str, engine: Any, plan: Any, segment: Any, latents: Any, on_event: Any) -> Any:
+        """The latents of a sampler, which goes on from the state that an interrupted run left."""
         key = self.keys.node(node)
-        return {"state": self.states.kept(key), "keep": partial(self.states.keep, key, node), "keep_every": 1}
+        run = partial(engine.sample_latents, plan, segment, latents, on_event=on_event, keep_every=1)
+        if self.states is not None:
+            return run(state=self.states.kept(key), keep=partial(self.states.keep, key, node))
+        draft = KeptSampling(self.cache.draft(key))
+        found = run(state=draft.read(plan), keep=draft.keep)
+        draft.remove()
+        return found
 
     def _media(self, media: MediaUse, canvas: Canvas) -> str:
         """The file of pictures for a condition, written now."""
