@@ -229,6 +229,7 @@ def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
                       start_image=["load", 0]),
         "sampler_2": sampler(("guide", 2), ("guide", 0), ("guide", 1)),
         "sampler_3": sampler(sampler_name="euler_cfg_pp"),
+        "outside": node("SaveImage", images=["decode", 0], filename_prefix="../x"),
     }  # fmt: skip
     for name in ("sampler_2", "sampler_3"):
         graph |= {f"{name}_d": node("VAEDecode", samples=[name, 0], vae=["vae", 0]),
@@ -236,6 +237,7 @@ def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
     with pytest.raises(RequestError) as error:
         run(graph, engines, tmp_path)
     assert "none.png is not in" in str(error.value) and "euler_cfg_pp" in str(error.value)
+    assert "filename_prefix = '../x'" in str(error.value)
     assert engines.calls == (0, 0) and not (tmp_path / "out").exists()
 
 
