@@ -241,6 +241,22 @@ def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
     assert engines.calls == (0, 0) and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("nodes", "runs"), [(200, True), (201, False)])
+def test_a_chain_of_picture_nodes_is_bounded(engines, tmp_path, nodes, runs):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "in" / "a.png")
+    graph = {"0": node("LoadImage", image="a.png")}
+    graph |= {
+        str(at): node("ImageFromBatch", image=[str(at - 1), 0], batch_index=0, length=1) for at in range(1, nodes)
+    }
+    graph["save"] = node("PreviewImage", images=[str(nodes - 1), 0])
+    if runs:
+        assert run(graph, engines, tmp_path, models={})
+    else:
+        with pytest.raises(RequestError, match="chains of up to 200"):
+            run(graph, engines, tmp_path, models={})
+
+
 def test_the_cache_keeps_to_its_size_and_what_is_in_use(tmp_path):
     made = []
 

@@ -28,6 +28,8 @@ from .prompts import KIND, Prompts, prompt_id
 from .validation import CheckedPrompt, FindInput, PromptRefused, checked_prompt
 
 MAX_CLIENT_CHARS = 200
+NOT_STORED = ("extra_pnginfo", "api_key_comfy_org", "auth_token_comfy_org")
+"""Of extra_data: the page, which is stored apart, and the keys of paid services, which no node here uses."""
 
 
 class PromptRoutes:
@@ -104,7 +106,7 @@ class PromptRoutes:
         body = {
             "prompt": checked.prompt, "outputs": checked.outputs, "files": checked.files, "models": models,
             "client_id": client,
-            "extra": finite({name: value for name, value in extra.items() if name != "extra_pnginfo"}),
+            "extra": finite({name: value for name, value in extra.items() if name not in NOT_STORED}),
         }  # fmt: skip
         return checked, body
 

@@ -35,8 +35,6 @@ from .v2_results import ResultFiles
 from .validation import PromptRefused
 
 SUBMITTED = ("workflow", "extra_data", "metadata")
-SECRETS = ("api_key_comfy_org", "auth_token_comfy_org")
-"""Keys of paid services in extra_data. No node here uses them, and they are not stored."""
 DEFAULT_LIMIT, MOST_LISTED = 50, 100
 MAX_KEY_CHARS = 255
 _CURSOR = re.compile(r"[0-9a-f]{8,40}")
@@ -105,11 +103,10 @@ class V2Routes:
             raise V2Refused(422, "workflow_format_ui", why)
         if extra is not None and not isinstance(extra, dict):
             raise V2Refused(400, "invalid_request", "extra_data is not an object.")
-        kept = {name: value for name, value in (extra or {}).items() if name not in SECRETS}
         assets = NamedAssets(self.assets.file_of)
         prompt = assets.named(workflow)
         try:
-            checked, body = self.submitting.checked_body({"prompt": prompt}, "", kept, assets.files)
+            checked, body = self.submitting.checked_body({"prompt": prompt}, "", dict(extra or {}), assets.files)
         except PromptRefused as refused:
             raise _invalid(refused.message, refused.details, refused.node_errors) from None
         if checked.node_errors:

@@ -58,6 +58,10 @@ class DecodeStep:
             yield np.asarray(array_FHWC[at : min(stop, at + BLOCK)])
 
 
+LONGEST_CHAIN = 200
+"""Of nodes on pictures: each reads the one before it, which Python limits to about a thousand calls."""
+
+
 @dataclass(frozen=True)
 class Evaluated:
     """A node that was evaluated. given: its inputs, links evaluated."""
@@ -162,6 +166,8 @@ class _Planner:
     ) -> None:  # fmt: skip
         self.found, self.work, self.models, self.inputs, self.files = found, found.work, models, inputs, files
         self.trouble: list[str] = []
+        self.chains: dict[str, int] = {}
+        """The number of nodes on pictures that follow each other, to each one."""
         self.failed: set[str] = {
             node.id for node in found.work.nodes if node.state in ("unknown", "lacks")
         } | {key for key, _ in wrong_inputs(found.work.running)}  # fmt: skip
@@ -242,11 +248,19 @@ class _Planner:
         if kind == "VAEDecode":
             return (self._decoded(key, given["samples"]),)
         if kind in EVALUATED:
+            self._check_chain(key, node)
             return EVALUATED[kind](given, self.inputs)
         declared = DECLARED.get(kind)
         if declared is not None and declared.value:
             return tuple(runtime_outputs(kind, given))
         return ()
+
+    def _check_chain(self, key: str, node: Evaluated) -> None:
+        """RequestError if too many lazy streams would read each other."""
+        self.chains[key] = 1 + max((self.chains.get(origin, 0) for origin, _ in node.links.values()), default=0)
+        if self.chains[key] > LONGEST_CHAIN:
+            raise RequestError("too many nodes on pictures follow each other.", field="workflow",
+                               legal=f"chains of up to {LONGEST_CHAIN} such nodes")  # fmt: skip
 
     def _decoded(self, key: str, latent: LatentClip) -> Pictures:
         step = self.found.samplers.get(latent.node)
