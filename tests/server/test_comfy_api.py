@@ -479,9 +479,8 @@ def test_hostile_prompts_are_refused_within_bounds(client, address, store):
         assert found == 200 or said["error"]
     job = client.wait(said["prompt_id"])
     assert job["status"] == "failed" and "passwd" in job["execution_error"]["exception_message"]
-    text = json.dumps({"prompt": prompt(seed=98), "extra_data": {"far": 0, "api_key_comfy_org": "secret"}}).replace(
-        '"far": 0', '"far": 1e999'
-    )
+    extra = {"far": 0, "api_key_comfy_org": "secret"}
+    text = json.dumps({"prompt": prompt(seed=98), "extra_data": extra}).replace('"far": 0', '"far": 1e999')
     assert client.wait(sent(text)[1]["prompt_id"])["workflow"]["extra_data"] == {"far": None}
     odd = {"extra_data": 5, "client_id": ["x"], "number": "first", "front": "yes", "partial_execution_targets": 3}
     status, said = client.ask("/prompt", {"prompt": prompt(seed=99), **odd})
