@@ -10,6 +10,8 @@ tokens of a frame, D width, S tokens of text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -127,6 +129,15 @@ class PaperTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.scale_shift_table = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.proj_out = nn.Linear(width, patch_size**2 * latent_channels)
         self.moving = True
+
+    @contextmanager
+    def with_motion(self, on: bool) -> Iterator[None]:
+        """Context in which the motion modules are used, or not."""
+        before, self.moving = self.moving, on
+        try:
+            yield
+        finally:
+            self.moving = before
 
     def forward(
         self, x_BCThw: Tensor, states_BSE: Tensor, t_B: Tensor, image_BCThw: Tensor | None = None
