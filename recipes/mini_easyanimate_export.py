@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mini_easyanimate_networks import FPS, FRAMES, GUIDANCE, SIDE, STEPS, TEXT, TOKENS, TRANSFORMER, VAE, WORLD, scheduler
+from mini_easyanimate_networks import (
+    FPS,
+    FRAMES,
+    GUIDANCE,
+    SIDE,
+    STEPS,
+    TEXT,
+    TOKENS,
+    TRANSFORMER,
+    VAE,
+    WORLD,
+    scheduler,
+)
 
 from kinema.core.whole import hidden, put
 from kinema.evaluation.cases import HELD_OUT

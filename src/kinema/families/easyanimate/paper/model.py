@@ -133,7 +133,11 @@ class PaperFamily:
                 )
                 image[:, :, :1] = cond.first_BCThw
                 image = image.expand(count, -1, -1, -1, -1)
-            with self.residency.using(model), precision(self.device, cond.low_precision), model.with_motion(cond.motion):
+            with (
+                self.residency.using(model),
+                precision(self.device, cond.low_precision),
+                model.with_motion(cond.motion),
+            ):
                 found = model(
                     x_BCThw.to(self.dtype).expand(count, -1, -1, -1, -1),
                     torch.cat([cond.text[branch] for branch in branches]), t.expand(count), image,

@@ -51,8 +51,7 @@ class MotionAttention(nn.Module):
             x = x.view(batch, frames, rows // size, size, columns // size, size, width)
             tokens = x.permute(0, 2, 4, 1, 3, 5, 6).reshape(-1, frames * size * size, width)
         q, k, v = (
-            layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer in (self.to_q, self.to_k, self.to_v)
+            layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer in (self.to_q, self.to_k, self.to_v)
         )
         found = self.to_out[0](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         if self.everywhere:
@@ -104,9 +103,7 @@ class MotionTransformer(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(groups, width, eps=1e-6)
         self.proj_in, self.proj_out = nn.Linear(width, width), nn.Linear(width, width)
-        self.transformer_blocks = nn.ModuleList(
-            [MotionBlock(width, heads, kinds, block, ratio) for _ in range(blocks)]
-        )
+        self.transformer_blocks = nn.ModuleList([MotionBlock(width, heads, kinds, block, ratio) for _ in range(blocks)])
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
