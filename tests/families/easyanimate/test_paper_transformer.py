@@ -28,7 +28,7 @@ def inputs(frames=3, rows=4, columns=4, seed=1):
 def trained(model):
     """With random weights where an untrained model has zeros."""
     g = torch.Generator().manual_seed(3)
-    for name, p in model.named_parameters():
+    for p in model.parameters():
         if not p.any():
             p.copy_(torch.randn(p.shape, generator=g) * 0.2)
     return model

@@ -1,5 +1,5 @@
-"""The slice autoencoder: slices are independent on the way in, share features on the way out, and need no more memory for
-longer clips."""
+"""The slice autoencoder: slices are independent on the way in, share features on the way out, and need no more memory
+for longer clips."""
 
 import pytest
 import torch
@@ -73,14 +73,16 @@ def test_the_memory_of_decoding_does_not_grow_with_the_clip(vae):
 
     def peak(num_latents):
         sizes, held = [], 0
-        z = torch.zeros(1, 4, num_latents, 4, 4)
-        hooks = [
-            module.register_forward_hook(lambda m, given, out: sizes.append(out.numel()) if torch.is_tensor(out) else None)
-            for module in vae.decoder.modules()
-        ]  # fmt: skip
+
+        def count(module, given, out):
+            if torch.is_tensor(out):
+                sizes.append(out.numel())
+
+        hooks = [module.register_forward_hook(count) for module in vae.decoder.modules()]
         try:
-            for _ in vae.decode_slices(z):
-                held, _ = max(held, sum(sizes)), sizes.clear()
+            for _ in vae.decode_slices(torch.zeros(1, 4, num_latents, 4, 4)):
+                held = max(held, sum(sizes))
+                sizes.clear()
         finally:
             for hook in hooks:
                 hook.remove()

@@ -123,9 +123,8 @@ class PaperTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )  # fmt: skip
         self.pairs = (num_layers - 1) // 2 if skips else 0
         self.long_connect_fc = nn.ModuleList(nn.Linear(width, width) for _ in range(self.pairs))
-        for layer in self.long_connect_fc:
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for p in self.long_connect_fc.parameters():
+            nn.init.zeros_(p)
         self.scale_shift_table = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.proj_out = nn.Linear(width, patch_size**2 * latent_channels)
         self.moving = True
@@ -146,21 +145,24 @@ class PaperTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         frames and, as the last channel, 1 where they hold (2C + 1 - C channels); None: none. With `moving` off, the
         image model: every frame for itself."""
         batch, channels, frames, rows, columns = x_BCThw.shape
-        size = self.config.patch_size
-        if self.config.image_input:
+        config: Any = self.config
+        size = config.patch_size
+        if config.image_input:
             if image_BCThw is None:
                 image_BCThw = x_BCThw.new_zeros(batch, channels + 1, frames, rows, columns)
             x_BCThw = torch.cat([x_BCThw, image_BCThw.to(x_BCThw)], 1)
         grid = (batch, frames, rows // size, columns // size)
         tokens = self.pos_embed["proj"](x_BCThw.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)
         x = (tokens + self._places(grid[2], grid[3], tokens)).view(batch, frames, -1, tokens.shape[-1])
-        embedder = self.adaln_single["emb"]["timestep_embedder"]
+        adaptive: Any = self.adaln_single
+        embedder = adaptive["emb"]["timestep_embedder"]
         time = get_timestep_embedding(t_B, FREQUENCIES, flip_sin_to_cos=True, downscale_freq_shift=0).to(x.dtype)
         time = embedder["linear_2"](F.silu(embedder["linear_1"](time)))
-        six = self.adaln_single["linear"](F.silu(time)).unflatten(-1, (6, -1))
+        six = adaptive["linear"](F.silu(time)).unflatten(-1, (6, -1))
         states = self.caption_projection(states_BSE.to(x.dtype))
         kept: list[Tensor] = []
         count = len(self.transformer_blocks)
+        block: Any
         for number, block in enumerate(self.transformer_blocks):
             if number >= count - self.pairs:
                 layer = self.long_connect_fc[number - (count - self.pairs)]
@@ -179,7 +181,8 @@ class PaperTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def _places(self, rows: int, columns: int, like: Tensor) -> Tensor:
         """Sinusoidal positions (L, D) of rows and columns, relative to the size of the training."""
         half = like.shape[-1] // 2
-        base = self.config.sample_size // self.config.patch_size
+        config: Any = self.config
+        base = config.sample_size // config.patch_size
         found = []
         for count in (columns, rows):
             at = torch.arange(count, device=like.device) * (base / count)
