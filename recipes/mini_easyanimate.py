@@ -203,8 +203,8 @@ class Run:
 
     @torch.no_grad()
     def judge(self, parts: dict[str, Any], phase: Part, step: int) -> dict[str, Any]:
-        """Score samples of held-out captions with the probes; writes OUT/sheets/PHASE_STEP.png. An image model's samples
-        are pictures."""
+        """Score samples of held-out captions with the probes; writes OUT/sheets/PHASE_STEP.png. An image model's
+        samples are pictures."""
         clips, steps = (LOOKED_AT, LOOK_STEPS) if self.full else REHEARSAL
         held_out = self.open_clips("held_out")
         scenes = [sample_scene(held_out.seed(index), WORLD) for index in singles(held_out, WORLD, clips)]

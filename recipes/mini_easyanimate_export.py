@@ -25,7 +25,8 @@ from mini_easyanimate_networks import (
 
 from kinema.core.whole import hidden, put
 from kinema.evaluation.cases import HELD_OUT
-from kinema.families.easyanimate.paper.cards import AUTOENCODER, PIPELINE, TRANSFORMER as TRANSFORMER_CLASS
+from kinema.families.easyanimate.paper.cards import AUTOENCODER, PIPELINE
+from kinema.families.easyanimate.paper.cards import TRANSFORMER as TRANSFORMER_CLASS
 from kinema.training.tasks.export import edit_json
 
 MOST_BYTES = 8_000_000

@@ -10,7 +10,7 @@ from ...core.card import Card
 from .detect import recognise
 from .options import EasyAnimateOptions as OPTIONS
 from .paper.cards import CARDS
-from .planning import plan
+from .paper.planning import plan
 
 __all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
 

@@ -10,8 +10,7 @@ from .paper import cards as paper
 
 
 def recognise(path: Path) -> Card | None:
-    """The card of a diffusers folder; None if it is not an EasyAnimate model. ModelError if it is damaged, or a relative
-    that is not supported (named in the message)."""
+    """The card of a diffusers folder; None if it is not an EasyAnimate model. ModelError if it is damaged."""
     parts = Config.maybe(path / "model_index.json") if path.is_dir() else None
     if parts is None:
         return None

@@ -1,5 +1,5 @@
-"""Train EasyAnimate's transformer (arXiv 2405.18991) by flow matching, in its three phases: the image model with its text
-encoder, on single frames; motion modules on clips, with everything else frozen; then everything, on clips with given
+"""Train EasyAnimate's transformer (arXiv 2405.18991) by flow matching, in its three phases: the image model with its
+text encoder, on single frames; motion modules on clips, with everything else frozen; then everything, on clips with given
 first frames among them.
 
 Shapes: B batch, C channels, T latent frames, h w latent cells.
@@ -24,7 +24,7 @@ from .flow import draw_times, mix, noise_like, weighted_error
 Phase = Literal["images", "motion", "video"]
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
 PICTURES_EVERY, PICTURES = 8, 4
-"""One batch in so many has single frames, so many times as many as clips. On them a motion module learns to do no harm."""
+"""One batch in so many has single frames, so many times as many as clips: a motion module learns to do no harm."""
 
 
 class EasyAnimateTask(Frozen):

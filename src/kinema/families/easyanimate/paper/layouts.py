@@ -1,9 +1,9 @@
 """Transformers of EasyAnimate's versions 1 to 3 as published: the names of their tensors, as far as they are known.
 
-The names are those of this package (PixArt's for blocks, AnimateDiff's in motion modules, `attn_temporal` for the module
-of a block, `long_connect_fc` for skips). Tables of positions are stored too; here they are computed. The last layer of a
-model that also predicts variances has twice the channels; only the first half of them is used. Other tensors are refused
-by name. Numbers of heads and the form of the motion modules are in no tensor.
+The names are those of this package: PixArt's for blocks, AnimateDiff's in motion modules, `attn_temporal` for the
+module of a block, `long_connect_fc` for skips. Tables of positions are stored too; here they are computed. The last
+layer of a model that also predicts variances has twice the channels; only the first half of them is used. Other tensors
+are refused by name. Numbers of heads and the form of the motion modules are in no tensor.
 """
 
 from __future__ import annotations

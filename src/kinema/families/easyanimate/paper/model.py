@@ -34,8 +34,8 @@ PROMPTS_KEPT = 32
 
 @dataclass(frozen=True)
 class PaperCond:
-    """The conditions of a request. text: states of each branch (1, L, D). first_BCThw: latents of the first frame, and a
-    channel of ones; None without a picture. grid: the latents' rows and columns. motion: use the motion modules?"""
+    """The conditions of a request. text: states of each branch (1, L, D). first_BCThw: latents of the first frame, and
+    a channel of ones; None without a picture. grid: the latents' rows and columns. motion: use the motion modules?"""
 
     text: dict[str, torch.Tensor]
     first_BCThw: torch.Tensor | None

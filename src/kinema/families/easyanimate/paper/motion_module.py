@@ -1,5 +1,5 @@
-"""The motion module of EasyAnimate (arXiv 2405.18991) after each block of an image transformer, in two forms: the grid of
-version 1 and the hybrid of version 3. Its last layer is zero, so untrained it changes nothing.
+"""The motion module of EasyAnimate (arXiv 2405.18991) after each block of an image transformer, in two forms: the grid
+of version 1 and the hybrid of version 3. Its last layer is zero, so untrained it changes nothing.
 
 Parameters have the names of AnimateDiff's motion modules, from which the published ones descend. Shapes: B batch, T
 latent frames, h w cells of tokens, D width.
@@ -19,7 +19,8 @@ MOST_POSITIONS = 4096
 
 
 def kinds_of(form: Form, layer: int) -> tuple[str, str]:
-    """The two attentions of a layer's module: over time at each place, or (odd layers of the hybrid) over all tokens."""
+    """The two attentions of a layer's module: over time at each place; in odd layers of the hybrid the second is over
+    all tokens."""
     return (TEMPORAL, GLOBAL) if form == "hybrid" and layer % 2 else (TEMPORAL, TEMPORAL)
 
 

@@ -1,5 +1,5 @@
-"""Layers of the slice autoencoder. Every convolution is two-dimensional, over single frames; frames of one slice meet in
-1x1 convolutions over the channels of neighbours in time. Norms see one frame, so slices do not change each other.
+"""Layers of the slice autoencoder. Every convolution is two-dimensional, over single frames; frames of one slice meet
+in 1x1 convolutions over the channels of neighbours in time. Norms see one frame, so slices do not change each other.
 
 Shapes: N = B * T frames in the batch, clip by clip; C channels, T frames of a clip or slice, H W.
 """

@@ -10,6 +10,7 @@ slice is decoding at once. Shapes: B batch, C channels, F frames (8n + 1), T lat
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -85,8 +86,8 @@ class SliceDecoder(nn.Module):
 
 
 class SliceVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """channels: of the levels, from the finest. patch: side of the squares of pixels that the first convolution takes as
-    channels. Space is halved between levels, time between the first two pairs of them. share: decode with the features
+    """channels: of the levels, from the finest. patch: side of the squares of pixels that the first convolution takes
+    as channels. Space is halved between levels, time between the first two pairs of them. share: decode with the features
     of neighbouring slices. scaling_factor: the transformer's latents are the autoencoder's times it."""
 
     @register_to_config
@@ -130,7 +131,7 @@ class SliceVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
         grow with the number of slices."""
         count = z_BCTHW.shape[2]
         edges = [0, *range(1, count + 1, LATENTS)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             low, high = (max(0, start - LATENTS), min(count, stop + LATENTS)) if self.share else (start, stop)
             x = self.decoder.start(z_BCTHW[:, :, low:high])
             yield self.decoder.finish(x[:, :, start - low : stop - low])

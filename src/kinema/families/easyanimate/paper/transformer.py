@@ -1,6 +1,6 @@
 """EasyAnimate's diffusion transformer (arXiv 2405.18991): PixArt's blocks (arXiv 2310.00426: one adaptive norm for all
-blocks, cross-attention to text) over the tokens of single frames, a motion module after each, and long skips as in U-ViT
-(arXiv 2209.12152): the outputs of the first half are added, last in first out, through zero-initialised layers, before
+blocks, cross-attention to text) over the tokens of single frames, a motion module after each, and long skips as in
+U-ViT (arXiv 2209.12152): the outputs of the first half are added, last in first out, through zero-initialised layers, before
 the blocks of the second half.
 
 Without motion modules it is an image model; an image is a clip of one latent frame. Positions are computed for any
@@ -21,7 +21,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.embeddings import PixArtAlphaTextProjection, get_timestep_embedding
 from torch import Tensor, nn
 
-from .motion_module import Form, MotionModule, positions
+from .motion_module import Form, MotionModule
 
 FREQUENCIES = 256
 

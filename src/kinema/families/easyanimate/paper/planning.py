@@ -1,15 +1,15 @@
-"""Planning for EasyAnimate: legal windows, notes about the given picture. No torch, no weights."""
+"""Planning for models of the paper's design: legal windows. No torch, no weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...core.card import Card
-from ...core.errors import RequestError
-from ...core.plan import Plan
-from ...core.request import Request
-from ...core.resolve import resolve
-from .options import EasyAnimateOptions
+from ....core.card import Card
+from ....core.errors import RequestError
+from ....core.plan import Plan
+from ....core.request import Request
+from ....core.resolve import resolve
+from ..options import EasyAnimateOptions
 
 STEP, SHORTEST = 8, 9
 
