@@ -35,8 +35,8 @@ MOST_BYTES = 8_000_000
 def write_model(
     folder: Path, *, vae: Any, transformer: Any, text_encoder: Any, tokenizer: Any, training: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the folder in float16, under a temporary name first. Returns its size in bytes. Raises ValueError if that is
-    too much."""
+    """Write the folder in float16, under a temporary name first. Returns its size in bytes. Raises ValueError if that
+    is too much."""
     partial = hidden(folder)
     parts = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
     for name, part in parts.items():

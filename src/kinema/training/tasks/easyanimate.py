@@ -1,6 +1,6 @@
 """Train EasyAnimate's transformer (arXiv 2405.18991) by flow matching, in its three phases: the image model with its
-text encoder, on single frames; motion modules on clips, with everything else frozen; then everything, on clips with given
-first frames among them.
+text encoder, on single frames; motion modules on clips, with everything else frozen; then everything, on clips
+with given first frames among them.
 
 Shapes: B batch, C channels, T latent frames, h w latent cells.
 """

@@ -87,8 +87,8 @@ class SliceDecoder(nn.Module):
 
 class SliceVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """channels: of the levels, from the finest. patch: side of the squares of pixels that the first convolution takes
-    as channels. Space is halved between levels, time between the first two pairs of them. share: decode with the features
-    of neighbouring slices. scaling_factor: the transformer's latents are the autoencoder's times it."""
+    as channels. Space is halved between levels, time between the first two pairs of them. share: decode with the
+    features of neighbouring slices. scaling_factor: the transformer's latents are the autoencoder's times it."""
 
     @register_to_config
     def __init__(

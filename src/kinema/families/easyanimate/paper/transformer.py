@@ -1,7 +1,7 @@
 """EasyAnimate's diffusion transformer (arXiv 2405.18991): PixArt's blocks (arXiv 2310.00426: one adaptive norm for all
 blocks, cross-attention to text) over the tokens of single frames, a motion module after each, and long skips as in
-U-ViT (arXiv 2209.12152): the outputs of the first half are added, last in first out, through zero-initialised layers, before
-the blocks of the second half.
+U-ViT (arXiv 2209.12152): the outputs of the first half are added, last in first out, through zero-initialised
+layers, before the blocks of the second half.
 
 Without motion modules it is an image model; an image is a clip of one latent frame. Positions are computed for any
 number of frames, rows and columns. Shapes: B batch, C channels, T latent frames, h w cells (p by p of them a token), L
@@ -93,8 +93,8 @@ class PaperTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @register_to_config
     def __init__(
-        self, num_attention_heads: int = 4, attention_head_dim: int = 32, num_layers: int = 5, latent_channels: int = 16,
-        image_input: bool = True, patch_size: int = 2, sample_size: int = 8, caption_channels: int = 96,
+        self, num_attention_heads: int = 4, attention_head_dim: int = 32, num_layers: int = 5,
+        latent_channels: int = 16, image_input: bool = True, patch_size: int = 2, sample_size: int = 8, caption_channels: int = 96,
         ff_ratio: float = 4.0, motion: Form | None = "hybrid", motion_heads: int = 4, motion_blocks: int = 1,
         motion_ratio: float = 1.0, motion_groups: int = 8, grid_size: int = 2, skips: bool = True,
     ) -> None:  # fmt: skip
