@@ -6,8 +6,9 @@ skips, features shared between slices, each with as many steps on the same Toyla
 
 "held-out error": of the velocity, on clips that were not trained on, mean of three noise levels. "object", "colour",
 "place": per cent of sampled clips whose attribute is as asked. "change": how much neighbouring frames of samples
-differ, relative to true clips (1: as much; more is flicker). "seam": change of the error between slices, relative to
-that inside them (1: no seam). Every row of a table has the same clips, noise, seed and number of steps. The transformers use
+differ, relative to true clips (1: as much; more is flicker). "seam": change of the error between slices,
+relative to that inside them (1: no seam).
+Every row of a table has the same clips, noise, seed and number of steps. The transformers use
 the latents of one autoencoder: --vae, or the row "shared". Prints tables; writes OUT/ablation.json and sheets.
 """
 

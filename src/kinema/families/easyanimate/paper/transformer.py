@@ -94,7 +94,8 @@ class PaperTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self, num_attention_heads: int = 4, attention_head_dim: int = 32, num_layers: int = 5,
-        latent_channels: int = 16, image_input: bool = True, patch_size: int = 2, sample_size: int = 8, caption_channels: int = 96,
+        latent_channels: int = 16, image_input: bool = True, patch_size: int = 2, sample_size: int = 8,
+        caption_channels: int = 96,
         ff_ratio: float = 4.0, motion: Form | None = "hybrid", motion_heads: int = 4, motion_blocks: int = 1,
         motion_ratio: float = 1.0, motion_groups: int = 8, grid_size: int = 2, skips: bool = True,
     ) -> None:  # fmt: skip
