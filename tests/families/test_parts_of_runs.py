@@ -345,6 +345,10 @@ def test_what_parts_refuse(mini):
         mini.sample_latents(planned(mini, "checkpoint"), Segment())
     with pytest.raises(RequestError, match="name of its schedule"):
         mini.sample_latents(planned(mini, schedule="checkpoint"), Segment())
+    with pytest.raises(RequestError, match="student = few_step"):
+        mini.sample_latents(planned(mini).model_copy(update={"student": "few_step"}), Segment())
+    with pytest.raises(RequestError, match="canvas = source"):
+        mini.sample_latents(planned(mini).model_copy(update={"canvas": "source"}), Segment())
     with pytest.raises(RequestError, match="shape of the clip") as caught:
         mini.sample_latents(planned(mini), Segment(), torch.zeros(1, 16, 4, 8, 8))
     assert caught.value.legal == str(LATENTS)

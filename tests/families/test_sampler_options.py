@@ -44,6 +44,11 @@ def test_torch_noise_is_that_of_comfyui(mini):
     expected = torch.randn((1, 16, 2, 8, 8), generator=generator)
     assert torch.equal(initial(plan, "init/0", (1, 16, 2, 8, 8)), expected)
     assert not np.array_equal(made(mini), made(mini, noise="torch"))
+    # where frames are a batch
+    by_frame = torch.randn((3, 4, 8, 8), generator=torch.Generator().manual_seed(plan.seed)).transpose(0, 1)[None]
+    assert torch.equal(initial(plan, "init/0", (1, 4, 3, 8, 8), frames_first=True), by_frame), (
+        "where frames are a batch"
+    )
 
 
 def test_each_sampler_and_schedule_changes_the_clip_and_is_repeatable(mini):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from kinema.core.condition_rules import check
 from kinema.core.conditions import Image as ImageCondition
@@ -295,6 +296,10 @@ def test_an_expert_alone_and_how_far_each_reaches(pairs, picture):
 
 
 def test_guidance_of_one_expert_only(pairs, picture):
+    options = {name: value for name, value in OPTIONS.items() if name != "low_guidance"}
+    for guidance, low in ((None, 3.0), (1.0, 1.0)):
+        made = planned(pairs / "t2v", picture, conditions=(), guidance=guidance, options=options)
+        assert made.options["low_guidance"] == low, "a requested guidance is that of both experts"
     made = planned(pairs / "t2v", picture, conditions=(), guidance=1.0, options=OPTIONS)
     found = [step.branches for step in experts.guidance(made, (999.0, 800.0, 799.0))]
     assert found == [("high/cond",), ("high/cond",), ("low/cond", "low/uncond")]
@@ -401,3 +406,17 @@ def test_two_stages_of_a_graph_equal_the_pair(pairs, picture):
         stage = planned(path, picture, conditions=ends, guidance=guidance, options=OPTIONS | sampling)
         parts = sample_latents(alone, stage, part, parts)
     assert (parts - whole).abs().max() < TOLERANCE
+
+
+def test_a_lora_for_high_noise_leaves_the_other_expert_alone(pairs, picture, tmp_path):
+    path, file = pairs / "t2v", tmp_path / "quick_high_noise.safetensors"
+    name = "diffusion_model.blocks.0.self_attn.q.lora_{}.weight"
+    save_file({name.format("down"): torch.ones(2, 48) * 0.2, name.format("up"): torch.ones(48, 2)}, file)
+    family = load(recognise(path), path, "cpu")
+    style = ({"kind": "style", "adapter": str(file)},)
+    for boundary, reaches in ((1.0, False), (0.0, True)):
+        options = OPTIONS | {"boundary": boundary}
+        plain, styled = (
+            latents(family, planned(path, picture, conditions=each, options=options, steps=1)) for each in ((), style)
+        )
+        assert bool((styled - plain).abs().max() > 1e-3) == reaches

@@ -15,7 +15,7 @@ from kinema.core.errors import ModelError, RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import generate
-from kinema.families.wan import forward, load, plan, recognise, two_times
+from kinema.families.wan import autoencoder_22, forward, load, plan, recognise, two_times
 from kinema.families.wan.autoencoder_22 import MEAN, STD
 
 SIDE, FRAMES, STEPS, GUIDANCE, SHIFT, SEED = 64, 9, 4, 4.0, 5.0, 11
@@ -216,6 +216,27 @@ def test_sizes_and_conditions(folder, picture):
         planned(folder, width=80)
     with pytest.raises(RequestError, match="image:last"):
         planned(folder, conditions=({"kind": "image", "image": str(picture), "at": "last"},))
+
+
+def test_the_published_autoencoder_s_sizes_come_from_its_file():
+    """All names and shapes of the published network, without values."""
+    from diffusers import AutoencoderKLWan
+
+    published = {
+        "base_dim": 160, "decoder_base_dim": 256, "z_dim": 48, "dim_mult": [1, 2, 4, 4],
+        "temperal_downsample": [False, True, True], "is_residual": True, "in_channels": 12, "out_channels": 12,
+        "patch_size": 2, "scale_factor_spatial": 16, "scale_factor_temporal": 4,
+    }  # fmt: skip
+    with torch.device("meta"):
+        network = AutoencoderKLWan(**published, latents_mean=list(MEAN), latents_std=list(STD))
+    state = {original_vae_22(name): value for name, value in network.state_dict().items()}
+    assert "encoder.downsamples.2.downsamples.2.time_conv.weight" in state
+    assert "decoder.upsamples.0.upsamples.3.resample.1.weight" in state
+    assert autoencoder_22.config(state) == {**published, "latents_mean": list(MEAN), "latents_std": list(STD)}
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    assert {name: value.shape for name, value in autoencoder_22.renamed(state).items()} == wanted
+    assert sum(value.numel() for value in state.values()) == 704_688_668
+    assert len(set(MEAN)) == len(MEAN) - 1 and min(STD) > 0.3, "48 numbers each; -0.2799 occurs twice"
 
 
 def test_single_files_in_comfyui_s_folders_give_the_same_latents(pipeline, folder, family, picture, tmp_path):

@@ -54,6 +54,14 @@ def test_the_least_recently_used_is_dropped(pool):
     assert pool.models() == []
 
 
+def test_a_model_that_is_a_path_is_loaded_by_its_path(pool, mini_path, tmp_path):
+    """Its card's id is the folder's name alone, which finds nothing."""
+    mine = tmp_path / "mine"
+    mine.symlink_to(mini_path)
+    use(pool, str(mine), str(mine))
+    assert pool.loads == [str(mine)]
+
+
 def test_replaced_weights_are_loaded_again(pool, monkeypatch, tmp_path):
     weights = tmp_path / "transformer" / "model.safetensors"
     weights.parent.mkdir()

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import socket
 import struct
+import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import comfy_stand_in
 import pytest
@@ -22,6 +27,10 @@ from kinema.http.connection_limits import ConnectionLimits
 from kinema.jobs.job import Job
 from kinema.jobs.store import JobStore
 from kinema.server.comfy.outputs import ResultName, ResultNames
+from kinema.server.comfy.prompts import Prompts
+from kinema.server.comfy.shown_jobs import job_of as line_of
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +60,11 @@ def job_of(store: JobStore, id: str) -> Job:
 
 def test_the_example_client_gets_its_result(client):
     """Socket first, prompt, wait for executing null, history, view: ComfyUI's own example."""
-    with client.socket() as socket:
-        first = json.loads(socket.recv())
+    with client.socket() as link:
+        first = json.loads(link.recv())
         assert first["type"] == "status" and first["data"]["sid"] == client.id
         id = client.submit(prompt(seed=5))
-        said = until_end(socket, id)
+        said = until_end(link, id)
         types = [each["type"] for each in said]
         assert all(isinstance(each, dict) for each in said), "no binary message for a client that announced nothing"
         of_it = [each for each in said if each["type"] != "status"]
@@ -113,12 +122,12 @@ def test_comfy_api_simplified_unchanged(client, address, tmp_path):
 
 
 def test_previews_go_to_clients_that_announced_them(client):
-    with client.socket() as socket:
-        socket.recv()
-        socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
-        assert json.loads(socket.recv())["type"] == "feature_flags"
+    with client.socket() as link:
+        link.recv()
+        link.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        assert json.loads(link.recv())["type"] == "feature_flags"
         id = client.submit(prompt(seed=6, steps=14, step_s=0.1))
-        said = until_end(socket, id)
+        said = until_end(link, id)
     pictures = [each for each in said if isinstance(each, bytes)]
     assert pictures
     kind, length = struct.unpack(">II", pictures[0][:8])
@@ -129,17 +138,34 @@ def test_previews_go_to_clients_that_announced_them(client):
 
 def test_a_client_that_drops_and_returns_sees_the_end(client):
     """Also one that connects after the prompt has ended."""
-    with client.socket() as socket:
-        socket.recv()
+    with client.socket() as link:
+        link.recv()
         id = client.submit(prompt(seed=7, steps=8, step_s=0.05))
-        while json.loads(socket.recv())["type"] != "progress":
+        while json.loads(link.recv())["type"] != "progress":
             pass
-    with client.socket() as socket:
-        types = [each["type"] for each in until_end(socket, id)]
+    with client.socket() as link:
+        types = [each["type"] for each in until_end(link, id)]
     assert types.index("execution_start") < types.index("progress") and types[-2] == "execution_success"
-    with client.socket() as socket:
-        types = [each["type"] for each in until_end(socket, id)]
+    with client.socket() as link:
+        types = [each["type"] for each in until_end(link, id)]
     assert "executed" in types and types[-2] == "execution_success"
+
+
+def test_another_server_process_on_the_same_jobs_says_the_same(client, store, address):
+    with (
+        JobStore.open(f"sqlite:///{store.database.where}", kinds=comfy_stand_in.KINDS) as again,
+        serving(again, planners=1) as elsewhere,
+    ):
+        other = ComfyClient(elsewhere)
+        other.id = client.id
+        with client.socket() as here, other.socket() as there:
+            id = client.submit(prompt(seed=60, steps=4, step_s=0.05))
+            said = [
+                [each["type"] for each in until_end(link, id) if each["type"] not in ("status", "progress_state")]
+                for link in (here, there)
+            ]
+        assert [name for name in said[0] if name != "progress"] == [name for name in said[1] if name != "progress"]
+        assert other.ask(f"/history/{id}")[1] == client.ask(f"/history/{id}")[1] != {}
 
 
 def test_what_a_prompt_is_answered(client, store):
@@ -206,7 +232,11 @@ def test_the_page_is_kept_apart_and_ids_are_the_clients_own(client, store):
     assert other["error"]["type"] == "invalid_prompt_id"
     body = job_of(store, mine).body
     assert "x" * 1000 not in json.dumps(body) and json.loads(store.media.open(body["workflow"]).read()) == page
-    client.wait(mine)
+    detail = client.wait(mine)
+    assert detail["workflow"]["extra_data"]["extra_pnginfo"]["workflow"] == page
+    assert detail["workflow"]["prompt"].keys() == prompt().keys()
+    assert client.ask(f"/history/{mine}")[1][mine]["prompt"][3]["extra_pnginfo"]["workflow"] == page
+    assert "x" * 1000 not in json.dumps(client.ask("/history")[1]) + json.dumps(client.ask("/api/jobs")[1])
     [job] = client.ask("/api/jobs?workflow_id=page-1")[1]["jobs"]
     assert (job["id"], job["workflow_id"], job["status"]) == (mine, "page-1", "completed")
     assert job["outputs_count"] == 1 and job["preview_output"]["nodeId"] == "28"
@@ -231,10 +261,10 @@ def test_cancelling_by_id_and_the_running_one_never_the_next(client):
     status, said = client.ask("/api/jobs/cancel", {"job_ids": [waiting[2], "nonsense"]})
     assert status == 400 and said["invalid_ids"] == ["nonsense"]
     client.ask("/queue", {"delete": [waiting[3], running]})  # what runs is not in the queue
-    with client.socket() as socket:
+    with client.socket() as link:
         assert client.ask("/interrupt", method="POST")[0] == 200
         assert client.ask("/interrupt", method="POST")[0] == 200  # again, before it has stopped: never the next
-        said = until_end(socket, running)
+        said = until_end(link, running)
     [end] = [each["data"] for each in said if each["type"] == "execution_interrupted"]
     assert (end["node_id"], end["node_type"]) == ("3", "KSampler") and "37" in end["executed"]
     assert client.wait(waiting[0])["status"] == "completed"
@@ -263,9 +293,9 @@ def test_a_node_that_fails_is_named(client, store):
     """At once, since another attempt would fail too; the history says which node, and how."""
     broken = prompt(seed=30, steps=1)
     broken["3"]["inputs"]["denoise"] = 0.5
-    with client.socket() as socket:
+    with client.socket() as link:
         id = client.submit(broken)
-        said = until_end(socket, id)
+        said = until_end(link, id)
     error = next(each["data"] for each in said if each["type"] == "execution_error")
     assert (error["node_id"], error["node_type"], error["exception_type"]) == ("3", "KSampler", "ValueError")
     assert "this sampler fails" in error["exception_message"] and any("_sample" in line for line in error["traceback"])
@@ -328,8 +358,8 @@ def test_the_token_and_the_origin_of_the_socket(store):
 
         def status(url: str, **headers: str) -> int:
             try:
-                with connect(url, additional_headers=headers) as socket:
-                    assert json.loads(socket.recv())["type"] == "status"
+                with connect(url, additional_headers=headers) as link:
+                    assert json.loads(link.recv())["type"] == "status"
                     return 101
             except InvalidStatus as error:
                 return error.response.status_code
@@ -363,16 +393,95 @@ def test_a_socket_has_no_time_limit_but_counts_as_a_connection(store):
         assert client.ask("/prompt")[0] == 200
 
 
+def test_a_client_that_never_reads_is_dropped(store):
+    """What it is owed does not pile up: the server stops reading from it, and ends the connection after the limit."""
+    limits = ConnectionLimits(answer_s=0.3)
+    with serving(store, limits, planners=1) as address:
+        host, port = address.split(":")
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.settimeout(5)
+            raw.connect((host, int(port)))
+            raw.sendall(f"GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                        .encode())  # fmt: skip
+            text = b'{"type":"feature_flags","data":{}}'
+            frames = (b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text) * 200
+            began = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() - began < 30:
+                    raw.sendall(frames)
+            assert time.monotonic() - began < 20
+        assert ComfyClient(address).ask("/prompt")[0] == 200
+
+
 def test_a_client_that_sends_or_reads_badly_hurts_nobody(client, address):
-    with client.socket() as socket:
+    with client.socket() as link:
         for text in ("x", "[]", '{"type": 3}', '{"type": "feature_flags", "data": 5}', b"\0\1"):
-            socket.send(text)
+            link.send(text)
         with contextlib.suppress(ConnectionClosed):
-            socket.send("x" * 100_000)
+            link.send("x" * 100_000)
             while True:
-                socket.recv(timeout=5)
+                link.recv(timeout=5)
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connect(f"ws://{address}/ws?clientId={client.id}", close_timeout=0.05))
         id = client.submit(prompt(seed=50, steps=3))
         assert client.wait(id)["status"] == "completed"
+
+
+def test_lists_stay_quick_with_five_thousand_jobs(tmp_path):
+    """In CPU time, which other processes do not lengthen; `benchmarks/comfy_load.py --listing` measures over HTTP."""
+    from comfy_load import fill
+
+    with JobStore.open(f"sqlite:///{tmp_path / 'jobs.sqlite'}", kinds=comfy_stand_in.KINDS) as store:
+        fill(store, 5000)
+        prompts = Prompts(store)
+        for query in ({"limit": 64}, {"limit": 200, "offset": 2000}, {"limit": 64, "sort": "execution_duration"}):
+            began = time.process_time()
+            for _ in range(10):
+                page, total = prompts.page(("completed", "failed", "cancelled"), **query)
+                assert len([line_of(each) for each in page]) == query["limit"] and total == 5000
+            assert (time.process_time() - began) / 10 < 0.025, query
+
+
+def test_hostile_prompts_are_refused_within_bounds(client, address, store):
+    before = len(store.list(limit=500))
+
+    def sent(text: str) -> tuple[int, dict]:
+        request = urllib.request.Request(f"http://{address}/prompt", text.encode())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    good = json.dumps(prompt())
+    node = '"%s": {"class_type": "ImageScale", "inputs": {"image": ["%s", 0]}}'
+    many = ",".join(node % (n, n + 1) for n in range(100_000))
+
+    def of(value: str) -> str:
+        return f'{{"prompt": {value}}}'
+
+    for text, status in (
+        ("", 400), ("[]", 400), ("{", 400), (of("NaN"), 400), (of("[" * 500 + "]" * 500), 400),
+        (f'{{"prompt": {{}}, "prompt": {good}}}', 400), (of(f"{{{many}}}"), 400), ("x" * 9_000_000, 413),
+        (of(good.replace('"steps": 3', '"steps": 1e999')), 400),
+        (of(good.replace('"steps": 3', f'"steps": {"9" * 4000}')), 400),
+        (of('{"1": {"class_type": "\\u0000", "inputs": {}}}'), 400),
+        (of('{"1": {"class_type": ["KSampler"], "inputs": {}}}'), 400),
+        (of('{"1": {"class_type": "KSampler", "inputs": [1]}}'), 400), (of('{"1": 5}'), 400),
+        (of(good.replace('"clip/It"', '"../../etc/passwd"')), 200),
+    ):  # fmt: skip
+        began = time.monotonic()
+        found, said = sent(text)
+        assert found == status and time.monotonic() - began < 10, (text[:80], found, str(said)[:300])
+        assert found == 200 or said["error"]
+    job = client.wait(said["prompt_id"])
+    assert job["status"] == "failed" and "passwd" in job["execution_error"]["exception_message"]
+    text = json.dumps({"prompt": prompt(seed=98), "extra_data": {"far": 0}}).replace('"far": 0', '"far": 1e999')
+    assert client.wait(sent(text)[1]["prompt_id"])["workflow"]["extra_data"] == {"far": None}
+    odd = {"extra_data": 5, "client_id": ["x"], "number": "first", "front": "yes", "partial_execution_targets": 3}
+    status, said = client.ask("/prompt", {"prompt": prompt(seed=99), **odd})
+    assert status == 200 and client.wait(said["prompt_id"])["status"] == "completed"
+    assert len(store.list(limit=500)) == before + 3

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from kinema.http.token import BearerToken
 from kinema.jobs.retention import Retention, clean
-from kinema.server.comfy.names import NamedFiles
+from kinema.server.comfy import input_routes
 from kinema.server.comfy.object_info import object_info
 from kinema.weights import store as weights
 from kinema.workflow.nodes import shown
@@ -73,6 +76,8 @@ def test_published_names_appear_when_their_model_is_here(monkeypatch):
     assert all(family_of_part(name) == "wan" for name in found["text_encoders"] + found["vae"] + found["clip_vision"])
     names = [name for names in PUBLISHED.values() for name in names]
     assert len(names) == len({name.lower() for name in names})
+    unread = [name for name in names if card_of(name) is None and family_of_part(name) is None]
+    assert unread == ["sam3.1_multiplex_fp16.safetensors"], "the tracker stands for it"
 
 
 def test_loaders_accept_a_model_and_a_style_by_its_own_name():
@@ -116,7 +121,8 @@ def test_named_files_outlive_a_cleaning_of_the_store(site):
     clean(found.store, Retention(), upload_s=-1)
     assert found.client.get("/view?filename=photo.png&type=input").content == png()
     assert not found.store.media.has(unnamed.sha256)
-    NamedFiles(found.store, "input").delete("photo.png")
+    assert found.client.delete("/api/internal/files/input/photo.png").status_code == 204
+    assert found.client.delete("/api/internal/files/input/photo.png").status_code == 404
     clean(found.store, Retention(), upload_s=-1)
     assert found.store.media.total_bytes() == 0
     assert found.client.get("/view?filename=photo.png&type=input").status_code == 404
@@ -128,15 +134,24 @@ def test_named_files_outlive_a_cleaning_of_the_store(site):
         ("a.png", b"not a picture", {}, 422), ("a.html", b"<script>alert(1)</script>", {}, 422),
         ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", {}, 422), ("..", png(), {}, 422),
         ("a.png", png(), {"subfolder": "../../etc"}, 422), ("a.png", png(), {"type": "output"}, 422),
-        ("a.png", png()[:60], {}, 422), ("x" * 400 + ".png", png(), {}, 422), ("a.png", png() * 3000, {}, 413),
+        ("a.png", png(0, (9000, 9000), "1"), {}, 422), ("a.png", png()[:60], {}, 422),
+        ("x" * 400 + ".png", png(), {}, 422), ("a.png", png() * 3000, {}, 413),
     ],
-    ids=("no-picture", "html", "svg", "dots", "escape", "folder", "truncated", "long", "large"),
+    ids=("no-picture", "html", "svg", "dots", "escape", "folder", "pixels", "truncated", "long", "large"),
 )  # fmt: skip
 def test_illegal_uploads(site, name, data, fields, status):
     client = site(max_upload_bytes=100_000).client
     answer = sent(client, name, data, **fields)
     assert answer.status_code == status and answer.json()["error"]
     assert "http" not in answer.text and client.get("/internal/files/input").json() == []
+
+
+def test_uploads_have_a_total(site, monkeypatch):
+    client = site().client
+    monkeypatch.setattr(input_routes, "MOST_BYTES", len(png()) + 10)
+    assert sent(client, "a.png", png()).status_code == 200
+    refused = sent(client, "b.png", png((1, 2, 3)))
+    assert refused.status_code == 422 and "DELETE" in refused.text
 
 
 def test_names_never_leave_their_folder(site, tmp_path):
@@ -284,7 +299,7 @@ def test_the_interface_behind_the_token(site, tmp_path):
     assert last.status_code == 429
 
 
-def test_the_page_that_is_served_without_a_token(site, tmp_path):
+def test_the_page_that_is_served_without_a_token(site, tmp_path, monkeypatch):
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "index.html").write_text("<title>the interface</title>")
     from kinema.core.errors import RequestError
@@ -296,6 +311,10 @@ def test_the_page_that_is_served_without_a_token(site, tmp_path):
     assert client.get("/ui/no-such-file.js").status_code == 404
     with pytest.raises(RequestError, match=r"no index\.html"):
         interface_folder(str(tmp_path / "nothing"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(RequestError, match="not installed") as refused:
+        interface_folder("auto")
+    assert "pip install --no-deps comfyui-frontend-package==" in str(refused.value.legal)
 
 
 def test_object_info_reads_no_files():
@@ -304,3 +323,30 @@ def test_object_info_reads_no_files():
         "options": [], "image_upload": True, "tooltip": "A picture."
     }  # fmt: skip
     assert found["LoadVideo"]["input"]["required"]["file"][1]["video_upload"]
+
+
+def test_no_strange_request_is_a_fault(site):
+    client = site().client
+    parts = st.text(max_size=12) | st.sampled_from(["..", "a/b", "%2F", "move", "x.json", "\0", "[input]"])
+    bodies = st.binary(max_size=40) | st.sampled_from([b"{}", b"[]", b"null", b'"a"', b"1e999", b'{"a":' * 200])
+    routes = [
+        ("GET", "/view"), ("GET", "/userdata"), ("GET", "/v2/userdata"), ("GET", "/userdata/{}"),
+        ("POST", "/userdata/{}"), ("DELETE", "/userdata/{}"), ("POST", "/userdata/{}/move/{}"), ("GET", "/settings/{}"),
+        ("POST", "/settings/{}"), ("POST", "/settings"), ("GET", "/object_info/{}"), ("GET", "/templates/{}"),
+        ("GET", "/docs/{}/{}"), ("GET", "/internal/files/{}"), ("DELETE", "/internal/files/input/{}"),
+        ("GET", "/experiment/models/{}"), ("GET", "/models/{}"), ("GET", "/global_subgraphs/{}"),
+        ("POST", "/upload/image"), ("POST", "/upload/mask"), ("POST", "/ui/token"),
+    ]  # fmt: skip
+    names = ("filename", "subfolder", "type", "preview", "channel", "dir", "path", "recurse", "full_info", "overwrite")
+
+    @seed(1)
+    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(routes), st.tuples(parts, parts), st.dictionaries(st.sampled_from(names), parts), bodies)
+    def check(route, filled, query, body):
+        path = route[1].format(*(quote(each, safe="", errors="surrogatepass") for each in filled))
+        how = {"files": {"image": (filled[0] or "a", body)}, "data": {"original_ref": filled[1]}}
+        answer = client.request(route[0], f"/api{path}", params=query,
+                                **(how if route[1].startswith("/upload") else {"content": body}))  # fmt: skip
+        assert answer.status_code < 500, (route, filled, query, body, answer.text)
+
+    check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from graphs import SIZE, Counted, base, node, run, sampler, text_to_video, written
 from PIL import Image
 
-from kinema.core.errors import Cancelled, RequestError
+from kinema.core.errors import Cancelled, MediaError, RequestError
 from kinema.media.read import read_chunks
 from kinema.workflow.run.cache import NodeCache
 
@@ -172,6 +173,23 @@ def test_only_the_chosen_side_of_a_switch_runs(engines, tmp_path):
     assert engines.calls == (1, 1) and engines.plans[0].seed == 5
 
 
+def test_values_may_be_missing_and_whole_numbers_written_as_fractions(engines, tmp_path):
+    graph = text_to_video(steps=1)
+    for name, removed in {"sampler": "denoise", "empty": "batch_size", "clip_made": "fps"}.items():
+        del graph[name]["inputs"][removed]
+    graph["empty"]["inputs"]["width"] = 32.0
+    graph["height"] = node("ComfyMathExpression", expression="a * 2", **{"values.a": ["half", 1]})
+    graph["half"] = node("GetImageSize", image=["mask_image", 0])
+    graph["mask_image"] = node("MaskToImage", mask=["mask", 0])
+    graph["mask"] = node("SolidMask", value=1.0, width=16, height=16)
+    graph["empty"]["inputs"]["height"] = ["height", 0]  # a float, as known only now
+    (clip,) = run(graph, engines, tmp_path)
+    assert (clip.facts["width"], clip.facts["height"], clip.facts["fps"]) == (32, 32, 30.0)
+    graph["mask"]["inputs"]["height"] = 9000
+    with pytest.raises(RequestError, match=r"node empty .*height = 18000.*from 16 to 16384"):
+        run(graph, engines, tmp_path)
+
+
 def test_a_stopped_run_leaves_no_file_and_keeps_what_is_done(engines, tmp_path):
     def stop(event):
         if (event.kind, event.node) == ("executing", "decode"):
@@ -184,6 +202,26 @@ def test_a_stopped_run_leaves_no_file_and_keeps_what_is_done(engines, tmp_path):
     assert engines.calls == (1, 1), "the latents were kept"
 
 
+def test_a_killed_sampler_goes_on_where_it_was(engines, tmp_path, monkeypatch):
+    monkeypatch.setattr("kinema.workflow.run.kept_sampling.KEEP_S", 0.0)
+    seen = []
+
+    def report(event):
+        seen.extend([event.data["value"]] if (event.kind, event.node) == ("progress", "sampler") else [])
+        if len(seen) == 3 and event.kind == "preview":
+            raise Cancelled("killed")
+
+    with pytest.raises(Cancelled):
+        run(text_to_video(steps=5, sampler_name="dpmpp_2m"), engines, tmp_path, report=report)
+    assert len(list((tmp_path / "cache" / "drafts").iterdir())) == 1
+    run(text_to_video(steps=5, sampler_name="dpmpp_2m"), engines, tmp_path, report=report)
+    assert seen == [1, 2, 3, 3, 4, 5] and not list((tmp_path / "cache" / "drafts").iterdir())
+    (resumed,) = (np.load(path) for path in (tmp_path / "cache").glob("??/*.npy") if np.load(path).shape[1] == 16)
+    run(text_to_video(steps=5, sampler_name="dpmpp_2m"), engines, tmp_path / "other")
+    (whole,) = (np.load(path) for path in (tmp_path / "other").glob("cache/??/*.npy") if np.load(path).shape[1] == 16)
+    assert np.array_equal(resumed, whole)
+
+
 def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
     graph = text_to_video() | {
         "load": node("LoadImage", image="none.png"),
@@ -191,6 +229,7 @@ def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
                       start_image=["load", 0]),
         "sampler_2": sampler(("guide", 2), ("guide", 0), ("guide", 1)),
         "sampler_3": sampler(sampler_name="euler_cfg_pp"),
+        "outside": node("SaveImage", images=["decode", 0], filename_prefix="../x"),
     }  # fmt: skip
     for name in ("sampler_2", "sampler_3"):
         graph |= {f"{name}_d": node("VAEDecode", samples=[name, 0], vae=["vae", 0]),
@@ -198,6 +237,7 @@ def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
     with pytest.raises(RequestError) as error:
         run(graph, engines, tmp_path)
     assert "none.png is not in" in str(error.value) and "euler_cfg_pp" in str(error.value)
+    assert "filename_prefix = '../x'" in str(error.value)
     assert engines.calls == (0, 0) and not (tmp_path / "out").exists()
 
 
@@ -217,8 +257,8 @@ def test_the_cache_keeps_to_its_size_and_what_is_in_use(tmp_path):
     assert NodeCache(tmp_path).usage() == (2, 2000)
     with NodeCache(tmp_path, max_bytes=2500) as cache:
         assert cache.find("aa1", ".npy") is None and cache.find("dd4", ".npy") is not None
-        with pytest.raises(OSError, match="full"):
-            cache.get("ee5", ".npy", lambda path: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(MediaError, match=r"cannot be written .no room"):
+            cache.get("ee5", ".npy", lambda path: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no room")))
     assert sorted(path.name for path in tmp_path.glob("??/*")) == ["cc3.npy", "dd4.npy"]
 
 

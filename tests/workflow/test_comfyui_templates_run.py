@@ -19,8 +19,9 @@ from kinema.workflow.formats.api import parse_api
 from kinema.workflow.run.execute import run_workflow
 from kinema.workflow.run.folders import FolderOutputs
 
-LACKING = ("txt_to_image_to_video",)
-"""It makes a still picture first. Wan-Alpha's template runs here with one autoencoder in place of its two."""
+LACKING = ("txt_to_image_to_video", "video_wan_vace_inpainting")
+"""The first makes a still picture, the second names an object, for which Grounding DINO has to be here. Wan-Alpha's
+template runs here with one autoencoder in place of its two."""
 SMALL = {"width": 32, "height": 32, "length": 5}
 
 
@@ -51,8 +52,11 @@ def small(prompt):
                 inputs[name] = value
         if each["class_type"] == "LoadVideo":
             continue
-        if each["class_type"] == "PrimitiveInt" and inputs["value"] > 80:
-            inputs["value"] = 5 if inputs["value"] == 81 else 32
+        if each["class_type"] == "PrimitiveInt" and isinstance(value := inputs["value"], int):
+            steps = {20: 2, 10: 1, 4: 2, 2: 1, 5: 1}  # of a run, and of its first stage; 5: seconds
+            inputs["value"] = steps.get(value, value) if value < 80 else 5 if value == 81 else 32
+        if each["class_type"] == "PrimitiveFloat" and inputs["value"] == 5:
+            inputs["value"] = 0.25  # seconds
         for name, value in {"steps": 2, "start_at_step": 1, "end_at_step": 1}.items():
             if name in inputs and not isinstance(inputs[name], list) and 0 < inputs[name] < 100:
                 inputs[name] = value

@@ -86,6 +86,7 @@ def test_lanczos_is_pillows_on_truncated_bytes():
         ((100, 203), (50, 50), (0, 100), (51, 152)),  # 51.5 in real numbers, but 203 * (1 / 2.03) > 100
         ((301, 100), (50, 100), (126, 175), (0, 100)),  # (301 - 50) / 2 = 125.5
         ((64, 64), (8, 8), (0, 64), (0, 64)),
+        ((50, 60), (40, 40), (0, 50), (5, 55)),
         ((480, 832), (512, 512), (0, 480), (176, 656)),
     ],
 )
@@ -386,12 +387,13 @@ def test_edges_of_a_real_clip(real_data):
 
 def test_of_two_equal_gradients_across_a_step_one_stays():
     """Drawn steps have them everywhere. Which of the two stays is decided by the last bit, also in kornia 0.9."""
-    step = np.zeros((1, 12, 12, 3), np.float32)
-    step[:, :, 6:] = 1
-    for frames in (step, step.swapaxes(1, 2)):
-        edges = canny_edges(frames, 0.4, 0.8)[0]
-        edges = edges if frames is step else edges.T
-        assert edges.sum() == 12 and edges.all(0)[5:7].sum() == 1
+    heights = np.arange(60, 256, dtype=np.float32) / np.float32(255)
+    steps = np.zeros((len(heights), 12, 12, 3), np.float32)
+    steps[:, :, 6:] = heights[:, None, None, None]
+    for frames in (steps, steps.swapaxes(1, 2)):
+        edges = canny_edges(frames, 0.2, 0.4)
+        edges = edges if frames is steps else edges.swapaxes(1, 2)
+        assert (edges.sum((1, 2)) == 12).all() and (edges[..., 5:7].all(1).sum(1) == 1).all()
 
 
 def test_thresholds_in_the_wrong_order_are_refused():

@@ -12,7 +12,7 @@ from .exits import guarded
 from .options import LengthOptions, SingleClipOptions, option, takes
 from .piping import writes
 
-BEST = ("svd-xt", "svd-xt-1.1", "svd", "wan2.1-i2v-14b-480p", "cogvideox-5b-i2v")
+BEST = ("svd-xt", "svd-xt-1.1", "svd", "wan2.1-i2v-14b-480p", "wan2.2-ti2v-5b", "cogvideox-5b-i2v")
 """Default models, in this order; the first whose weights are on this machine."""
 WORDLESS, WORDS = "kinema-mini-svd", "kinema-mini-wan"
 """Otherwise a miniature: the image-to-video one, or with a prompt the one that reads it."""

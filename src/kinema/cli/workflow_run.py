@@ -135,7 +135,7 @@ class _Shown:
         steps = {**found.samplers, **{node: each.sampler for node, each in found.decodes.items()}}
         for node, step in steps.items():
             stage = "sample" if node in found.samplers else "decode"
-            all_of = parts(step.plan, store.find(step.plan.model), device_name(self.device))
+            all_of = parts(step.plan, store.find(step.model), device_name(self.device))
             seconds = sum(part.seconds for part in all_of if part.stage == stage)
             expected.append(Part(stage, seconds, self.places[node]))
         self.on_event(planned(*expected))
@@ -157,9 +157,14 @@ def _result(written: Written, found: PlannedWorkflow, shown: _Shown) -> dict[str
     steps = [found.samplers[node] for node in found.ancestors(written.node) if node in found.samplers]
     made = {"plan": steps[-1].plan.model_dump(mode="json"), "model": steps[-1].plan.model} if steps else {}
     return {
-        "node": written.node, "path": str(written.path), "bytes": output.size_of(written.path),
+        "node": written.node, "path": str(_near(written.path)), "bytes": output.size_of(written.path),
         "cached": written.node in shown.cached, **written.facts, **made,
     }  # fmt: skip
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from this folder, if it is inside."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
 def record_result(on_event: OnEvent, result: dict[str, Any]) -> None:

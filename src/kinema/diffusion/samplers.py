@@ -15,8 +15,8 @@ from ..core.plan import Plan
 from .prediction import EPSILON, FLOW, SigmaModel, V, denoised
 from .sigma_schedules import TRAINED, sigmas_of
 from .solver_run import Solver, SolverRun
-from .solvers import dpmpp_2m, euler, gradient_estimation, ipndm, lms, res_multistep
-from .stochastic_solvers import dpmpp_2m_sde, dpmpp_3m_sde, euler_ancestral, lcm
+from .solvers import deis, dpmpp_2m, euler, gradient_estimation, ipndm, lms, res_multistep
+from .stochastic_solvers import ddpm, dpmpp_2m_sde, dpmpp_3m_sde, er_sde, euler_ancestral, lcm
 from .two_stage_solvers import BELOW_1, DPM_2, DPM_2_ANCESTRAL, DPMPP_2S_ANCESTRAL, DPMPP_SDE, HEUN
 from .uni_pc import uni_pc
 
@@ -134,15 +134,20 @@ def sampler(
 
 
 UNI_PC = ("uni_pc", "uni_pc_bh2")
-NEED_SIGNAL = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
+NEED_SIGNAL = (
+    "dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde", "er_sde", "dpmpp_sde_gpu", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde_gpu"
+)  # fmt: skip
 """Solvers that divide by the signal."""
 SAMPLERS: dict[str, Solver] = {
     "euler": Solver(euler), "euler_ancestral": Solver(euler_ancestral), "heun": HEUN, "dpm_2": DPM_2,
     "dpm_2_ancestral": DPM_2_ANCESTRAL, "lms": Solver(lms, derivatives=True),
     "dpmpp_2s_ancestral": DPMPP_2S_ANCESTRAL, "dpmpp_sde": DPMPP_SDE, "dpmpp_2m": Solver(dpmpp_2m),
-    "dpmpp_2m_sde": Solver(dpmpp_2m_sde), "dpmpp_3m_sde": Solver(dpmpp_3m_sde), "lcm": Solver(lcm),
-    "ipndm": Solver(ipndm, derivatives=True), "res_multistep": Solver(res_multistep),
+    "dpmpp_2m_sde": Solver(dpmpp_2m_sde), "dpmpp_3m_sde": Solver(dpmpp_3m_sde), "ddpm": Solver(ddpm),
+    "lcm": Solver(lcm), "ipndm": Solver(ipndm, derivatives=True), "res_multistep": Solver(res_multistep),
     "gradient_estimation": Solver(gradient_estimation, derivatives=True), "ddim": Solver(euler),
-    "uni_pc": Solver(uni_pc), "uni_pc_bh2": Solver(uni_pc),
+    "deis": Solver(deis, derivatives=True), "er_sde": Solver(er_sde),
+    "uni_pc": Solver(uni_pc), "uni_pc_bh2": Solver(uni_pc), "dpmpp_sde_gpu": DPMPP_SDE,
+    "dpmpp_2m_sde_gpu": Solver(dpmpp_2m_sde), "dpmpp_3m_sde_gpu": Solver(dpmpp_3m_sde),
 }  # fmt: skip
-"""`ddim` (arXiv 2010.02502) without its noise is Euler's step in these variables."""
+"""`ddim` (arXiv 2010.02502) without its noise is Euler's step in these variables. The names with _gpu say where ComfyUI
+draws noise whose values are not reproduced here."""

@@ -72,6 +72,35 @@ def ipndm(run: SolverRun, x: torch.Tensor, clean: torch.Tensor, sigma: float, af
     return x
 
 
+POINTS, POINT_WEIGHTS = np.polynomial.legendre.leggauss(24)
+EPSILON_T, LOWEST, HIGHEST = 1e-3, 0.002, 80.0
+_LOW, _HIGH = math.log1p(LOWEST**2), math.log1p(HIGHEST**2)
+_RISE = 2 * (_LOW / EPSILON_T - _HIGH) / (EPSILON_T - 1)
+_START = _HIGH - _RISE / 2
+
+
+def deis(run: SolverRun, x: torch.Tensor, clean: torch.Tensor, sigma: float, after: float) -> torch.Tensor:
+    """tAB-DEIS (Zhang and Chen 2022, arXiv 2204.13902) of third order: the integral of the polynomial in time through
+    the last derivatives, where time is that of the variance-preserving diffusion (Song et al. 2021) in which sigma is
+    LOWEST at EPSILON_T and HIGHEST at 1."""
+    if after == 0:
+        return clean
+    slopes = _slopes(run, x, clean, sigma)[:3]
+    times = [float(_time(np.float64(each))) for each in (sigma, *map(run.sigma_before, range(1, len(slopes))))]
+    middle, half = (sigma + after) / 2, (after - sigma) / 2
+    at = _time(middle + half * POINTS)
+    for own, slope in zip(times, slopes, strict=True):
+        basis = np.prod([(at - other) / (own - other) for other in times if other != own], axis=0)
+        x = x + float((POINT_WEIGHTS * basis).sum() * half) * slope
+    return x
+
+
+def _time(sigma: np.ndarray | np.float64) -> np.ndarray:
+    """The time of a noise level: sigma^2 + 1 = exp(_RISE t^2 / 2 + _START t)."""
+    found: np.ndarray = (np.sqrt(_START**2 + 2 * _RISE * np.log1p(sigma**2)) - _START) / _RISE
+    return found
+
+
 GAMMA = 2.0
 
 

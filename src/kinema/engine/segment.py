@@ -93,9 +93,15 @@ def sample_latents(
     """Run a part of a plan's steps. latents_BCTHW: to begin from; None: empty ones. They are returned unchanged if the
     part has no step. state, keep, keep_every: as in `generate`; a state is of one plan and one segment.
 
-    Raises RequestError for a family whose runs have no parts, a plan without the names of sampler and schedule, or
-    latents of another shape."""
+    Raises RequestError for a family whose runs have no parts, a plan of another canvas or of a few-step student, a plan
+    without the names of sampler and schedule, or latents of another shape."""
     family = _staged(family)
+    for field, value, legal in (("canvas", plan.canvas, "model"), ("student", plan.student, "")):
+        if value != legal:
+            raise RequestError(
+                f"A plan with {field} = {value} does not run in parts.", field=field, value=value,
+                legal=legal or "a profile or settings without one",
+            )  # fmt: skip
     name = Sampling.of(plan).sampler
     if name == CHECKPOINT:
         raise _unnamed("sampler", 0)

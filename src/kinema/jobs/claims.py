@@ -81,8 +81,8 @@ class Claim:
                 do("UPDATE kinema_jobs SET progress = :progress WHERE id = :id",
                    id=self.job.id, progress=json.dumps(progress))  # fmt: skip
                 events = [*events, ("progress", progress)]
+            records.add_events(self.store.database, do, self.job.id, events)
             for kind, data in events:
-                records.add_event(self.store.database, do, self.job.id, kind, data)
                 if is_media(data.get("media")):
                     records.refer(do, self.job.id, kind, [data["media"]])
             return _asked(row)

@@ -53,7 +53,7 @@ class EnginePool:
                 engine = None
                 _release()
             if engine is None:
-                engine = self._loaded(card, on_event)
+                engine = self._loaded(model, card, on_event)
                 self._marks[key] = mark
             yield engine
         except BaseException:
@@ -82,9 +82,10 @@ class EnginePool:
             self._idle.clear()
         _release()
 
-    def _loaded(self, card: Any, on_event: OnEvent) -> Engine:
-        """Load an engine. The process keeps its number of threads, on which the last bits of its frames depend: a
-        machine that is busy now will not be so for the life of a worker."""
+    def _loaded(self, model: str, card: Any, on_event: OnEvent) -> Engine:
+        """Load an engine, by the name that was given: a path has a card whose id finds nothing. The process keeps its
+        number of threads, on which the last bits of its frames depend: a machine that is busy now will not be so for
+        the life of a worker."""
         import torch
 
         from ..engine.load import load
@@ -97,7 +98,7 @@ class EnginePool:
         on_event(Event("load"))
         threads = torch.get_num_threads()
         try:
-            return load(card.id, device=self.device, dtype=self.dtype, progress=False)
+            return load(model, device=self.device, dtype=self.dtype, progress=False)
         finally:
             torch.set_num_threads(threads)
 

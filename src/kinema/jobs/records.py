@@ -50,16 +50,21 @@ def held_for_change(database: JobDatabase, do: Do, id: str) -> Job:
 
 def add_event(database: JobDatabase, do: Do, id: str, kind: str, data: dict[str, Any]) -> int:
     """Append an event to a job; return its number."""
-    number = int(
-        do("UPDATE kinema_jobs SET last_event = last_event + 1 WHERE id = :id RETURNING last_event", id=id)[0][
-            "last_event"
-        ]
-    )
-    do(
-        "INSERT INTO kinema_job_events (job, number, at, kind, data) VALUES (:job, :number, :at, :kind, :data)",
-        job=id, number=number, at=database.now(do), kind=kind, data=json.dumps(data),
+    return add_events(database, do, id, [(kind, data)])
+
+
+def add_events(database: JobDatabase, do: Do, id: str, events: list[tuple[str, dict[str, Any]]]) -> int:
+    """Append events to a job; return the number of the last. Its row, which holds the body, is written once."""
+    last = int(
+        do("UPDATE kinema_jobs SET last_event = last_event + :count WHERE id = :id RETURNING last_event",
+           id=id, count=len(events))[0]["last_event"]
     )  # fmt: skip
-    return number
+    for number, (kind, data) in enumerate(events, last - len(events) + 1):
+        do(
+            "INSERT INTO kinema_job_events (job, number, at, kind, data) VALUES (:job, :number, :at, :kind, :data)",
+            job=id, number=number, at=database.now(do), kind=kind, data=json.dumps(data),
+        )  # fmt: skip
+    return last
 
 
 def set_state(

@@ -27,7 +27,7 @@ def status_of(error: KinemaError) -> int:
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON response. Numbers that JSON lacks (infinity, NaN) become null."""
-    return JSONResponse(_finite(value), status, headers)
+    return JSONResponse(finite(value), status, headers)
 
 
 async def on_kinema_error(_request: Request, error: Exception) -> Response:
@@ -51,11 +51,12 @@ HANDLERS: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain JSON without infinity and NaN, which become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return value

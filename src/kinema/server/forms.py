@@ -28,7 +28,7 @@ async def form_fields(
     request: Request, media: MediaStore, max_bytes: int, file_field: str, names: dict[str, str] | None = None
 ) -> dict[str, Any] | Response:  # fmt: skip
     """The fields of a form, the file of `file_field` as a hash of the store; or an error response: 400 no such form,
-    413 too large. names: gets the name that the client gave to the file, by field."""
+    413 too large, 507 no space. names: gets the name that the client gave to the file, by field."""
 
     async def bounded() -> AsyncGenerator[bytes, None]:
         size = 0
@@ -58,6 +58,8 @@ async def form_fields(
                     names[name] = value.filename or ""
             else:
                 found[name] = value
+    except OSError as error:
+        return refusal(507, f"The file cannot be stored: {error.strerror or error}.", {"connection": "close"})
     finally:
         await form.close()
     return found

@@ -44,7 +44,7 @@ def removal(model: str) -> Removal:
     if entry is not None:
         return Removal(entry.id, entry)
     card = find_card(model, store.known_cards())
-    if card is not None and card.hub is None:
+    if card is not None and card.builtin is not None:
         raise ModelError(f"{card.id} is built in; only models that were added or pulled can be removed.")
     hub_id = (card.hub if card is not None else None) or model
     for repo in _cached():

@@ -92,6 +92,8 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
         "cfg_zero": "off", "skip_layers": "", "skip_strength": 3.0, "skip_from": 0.01, "skip_to": 0.15,
         "skip_rescale": 0.0,
     }  # fmt: skip
+    if variant in PAIRS:  # two experts have guidance of their own
+        guidance = {}
     context: dict[str, JsonValue] = {
         "context_length": 0, "context_overlap": 30, "context_schedule": "standard_static", "context_fuse": "pyramid"
     }  # fmt: skip

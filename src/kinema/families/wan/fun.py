@@ -3,6 +3,12 @@
 A control clip and a start picture are encoded and concatenated to the noise; latents that nothing gives are 0. Version
 1.1 and 2.2 have a convolution for a reference picture, whose tokens stand before the video's as one more latent frame.
 Fun-Camera has an adapter that turns rays (fun_camera.py) into an addition to the patch embeddings.
+
+ComfyUI's nodes as requests (pictures in arrays of exact values, conditions/arrays.py, cropped to the canvas):
+WanFunControlToVideo and Wan22FunControlToVideo: start_image is image:first, control_video a control of any kind,
+ref_image a reference; each may be absent. WanCameraImageToVideo: start_image is image:first, camera_conditions the
+condition camera with amount 1, the option camera_speed (its speed) and camera_lens (its fx, fy, cx, cy).
+WanFunInpaintToVideo: image:first and image:last. CLIP's states are those of image:first, as in the templates.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from ...core.conditions import CameraMove
 from ...core.plan import Plan
 from .options import WanOptions
 
+Using = Callable[[Any], AbstractContextManager[Any]]
 WAYS: dict[CameraMove, tuple[float, float, float, float]] = {
     "still": (0, 0, 0, 0), "tilt_up": (0, -1, 0, 0), "tilt_down": (0, 1, 0, 0), "pan_left": (-1, 0, 0, 0),
     "pan_right": (1, 0, 0, 0), "zoom_in": (0, 0, 2, 0), "zoom_out": (0, 0, -2, 0), "roll_left": (0, 0, 0, -1),
@@ -79,14 +81,18 @@ def embeddings(
         yield rays(group_434, *size, lens).transpose(0, 1).flatten(0, 1)[None, :, None]
 
 
-def tokens(plan: Plan, network: Any, placed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor | None:
+def tokens(
+    plan: Plan, network: Any, placed: Callable[[torch.Tensor], torch.Tensor], using: Using
+) -> torch.Tensor | None:
     """The addition to the patch embeddings (1, L, D) for the camera move of a plan, by the network's adapter; None
-    without a move. One latent frame is computed after the other: rays of a whole clip would fill gigabytes."""
+    without a move. using: holds the network on its device. One latent frame is computed after the other: rays of a
+    whole clip would fill gigabytes."""
     camera = next((condition for condition in plan.conditions if condition.kind == "camera"), None)
     if camera is None:
         return None
     options = WanOptions.of(plan)
     speed, size = camera.amount * options.camera_speed, (plan.width, plan.height)
     groups = embeddings(camera.move, speed, plan.frames, size, options.camera_lens)
-    found = [network.control_adapter(placed(one)) for one in groups]
+    with using(network):
+        found = [network.control_adapter(placed(one)) for one in groups]
     return torch.cat(found, dim=2).flatten(2).transpose(1, 2)

@@ -97,8 +97,7 @@ class WanFamily:
             frames = decode.latent_frames(self.parts.vae, plan.frames)
             concat, reference = fun.inputs(plan, prepared, self.encode_pixels, network, (frames, self.space))
             concat, reference = self._placed(concat), None if reference is None else self._placed(reference)
-            with self.residency.using(network):
-                camera = fun_camera.tokens(plan, network, self._placed)
+            camera = fun_camera.tokens(plan, network, self._placed, self.residency.using)
             prepared = replace(prepared, references=())
         elif network.config.in_channels > network.config.out_channels:
             known = i2v.condition(plan, prepared, self.encode_pixels)

@@ -29,7 +29,7 @@ class WanOptions(Sampling):
         0.875, description="level of noise down to which the expert for high noise is used, then that for low noise"
     )
     low_guidance: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
-        3.0, description="guidance of the expert for low noise; `guidance` is that of the other one"
+        3.0, description="guidance of the expert for low noise; if only `guidance` is requested, it is that of both"
     )
     track_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
         220.0, description="how sharply a path's point is limited to its surroundings; higher is smaller"

@@ -26,6 +26,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         found = upscale.plan(request, card, known)
     else:
         found = _on_model_canvas(request, card, known)
+    found = _with_low_guidance(found, request)
     _check_layers(found, card)
     found = _check_skipped(found, card)
     _check_windows(found)
@@ -41,9 +42,17 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
     _check_references(found, card)
+    _check_lens(found)
     if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
+
+
+def _with_low_guidance(found: Plan, request: Request) -> Plan:
+    """The plan with the requested guidance for both experts, unless the request has another one for the second."""
+    if "low_guidance" not in found.options or request.guidance is None or "low_guidance" in request.options:
+        return found
+    return found.model_copy(update={"options": found.options | {"low_guidance": found.guidance}})
 
 
 def _one(request: Any, kind: str) -> Any:
@@ -165,6 +174,15 @@ def _check_references(plan: Plan, card: Card) -> None:
         raise RequestError(
             f"{card.id} takes one reference picture, got {len(images)}.",
             field="conditions.reference", value=len(images), legal="one picture", nearest=1,
+        )  # fmt: skip
+
+
+def _check_lens(plan: Plan) -> None:
+    lens = WanOptions.of(plan).camera_lens
+    if not all(lens[:2]):
+        raise RequestError(
+            "A lens of focal length 0 sees nothing.", field="options.camera_lens", value=list(lens),
+            legal="focal lengths x and y above 0, then the centre",
         )  # fmt: skip
 
 

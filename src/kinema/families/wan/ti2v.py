@@ -2,7 +2,11 @@
 clean, at time 0; there is no mask among the channels and no image encoder.
 
 As in diffusers' pipeline and ComfyUI's noise mask: the network always sees the clean frame, and its prediction for that
-frame is the frame itself.
+frame is the frame itself. Samplers therefore need not know of it: their latents of that frame end at it.
+
+ComfyUI's Wan22ImageToVideoLatent with a start_image is the condition image:first, cropped to the canvas, and nothing
+else; without one, it is a text to video of that size. The option first_frame=sampled leaves the frame to the channels
+beside the noise, as ComfyUI's WanFunInpaintToVideo and Wan22FunControlToVideo do for the 5B models.
 """
 
 from __future__ import annotations

@@ -7,13 +7,14 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...core.numerals import integer
 from ...http.json_body import json_body
 from ...jobs.several import remove_ended
 from ...jobs.store import JobStore
+from ..answers import answer
 from .prompts import ENDED_STATUSES, KIND, PromptRecord, Prompts, prompt_id
 from .queue_routes import MAX_BODY_BYTES, PAGE_BYTES, READ_BODIES, jobs_of
 from .shown_jobs import history_of
@@ -40,8 +41,8 @@ class HistoryRoutes:
         query = request.query_params
         most, offset = _number(query.get("max_items"), DEFAULT_ITEMS), _number(query.get("offset"), -1)
         if most is None or offset is None or most < 0 or not -1 <= offset <= MOST_OFFSET:
-            return JSONResponse({"error": "max_items and offset are whole numbers from 0."}, 400)
-        return JSONResponse(await run_in_threadpool(self._history, min(most, MOST_ITEMS), offset))
+            return answer({"error": "max_items and offset are whole numbers from 0."}, 400)
+        return answer(await run_in_threadpool(self._history, min(most, MOST_ITEMS), offset))
 
     def _history(self, most: int, offset: int) -> dict[str, Any]:
         newest = offset < 0
@@ -69,11 +70,11 @@ class HistoryRoutes:
         early = request.query_params.get("unfinished") == "true"
         record = None if id is None else await run_in_threadpool(self.prompts.find, id)
         if record is None or not (record.ended or early):
-            return JSONResponse({})
-        return JSONResponse({record.id: await run_in_threadpool(self._one, record)})
+            return answer({})
+        return answer({record.id: await run_in_threadpool(self._one, record)})
 
     def _one(self, record: PromptRecord) -> dict[str, Any]:
-        return history_of(self.prompts, record, self.prompts.bodies([record.job]).get(record.job, {}))
+        return history_of(self.prompts, record, self.prompts.whole_body(record.job))
 
     async def change_history(self, request: Request) -> Response:
         """Body: {"clear": true} or {"delete": [ids]}: delete those that have ended."""

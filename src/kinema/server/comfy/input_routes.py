@@ -24,20 +24,24 @@ from .files import check_upload
 from .names import NamedFile, NamedFiles, NoSuchFile, joined
 
 YES = ("true", "1")
-MOST_FILES = 20_000
+MOST_FILES, MOST_BYTES = 20_000, 10 * 2**30
+"""Of all uploads together: the store keeps them until they are deleted."""
+MAX_UPLOAD_BYTES = 512 * 2**20
+"""Of one, since a form is written to a temporary file first."""
 
 
 class InputRoutes:
     """store: the media. max_bytes: of an upload."""
 
     def __init__(self, store: JobStore, max_bytes: int) -> None:
-        self.store, self.max_bytes = store, max_bytes
+        self.store, self.max_bytes = store, min(max_bytes, MAX_UPLOAD_BYTES)
         self.inputs = NamedFiles(store, "input")
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/upload/image", self.upload, methods=["POST"]),
             Route("/upload/mask", self.upload_mask, methods=["POST"]),
+            Route("/internal/files/input/{name:path}", self.delete_input, methods=["DELETE"]),
         ]
 
     async def upload(self, request: Request) -> Response:
@@ -58,6 +62,12 @@ class InputRoutes:
         fields, name = form
         return answer(_named(await run_in_threadpool(self._upload_mask, fields, name)))
 
+    async def delete_input(self, request: Request) -> Response:
+        """Forget an upload. Jobs that use it keep its content. (ComfyUI has no such route.)"""
+        if not await run_in_threadpool(self.inputs.delete, request.path_params["name"]):
+            return refusal(404, "No such file.")
+        return Response(status_code=204)
+
     async def _form(self, request: Request) -> tuple[dict[str, Any], str] | Response:
         """The fields, and the name of the file."""
         names: dict[str, str] = {}
@@ -77,7 +87,8 @@ class InputRoutes:
         return self._put(replace(media, media_type=_checked(path, name)), name, fields)
 
     def _upload_mask(self, fields: dict[str, Any], name: str) -> NamedFile:
-        reference = parse_json(str(fields.get("original_ref", "{}")).encode(), "original_ref", dict, max_bytes=10_000)
+        reference = parse_json(str(fields.get("original_ref", "{}")), "original_ref", dict, error=RequestError,
+                               max_bytes=10_000)  # fmt: skip
         whole = joined(str(reference.get("subfolder", "")), str(reference.get("filename", "")) or "-")
         original = self.inputs.find(whole)
         if original is None:
@@ -89,8 +100,12 @@ class InputRoutes:
         return self._put(self.store.media.put(data, "image/png"), name, fields)
 
     def _put(self, media: Media, name: str, fields: dict[str, Any]) -> NamedFile:
-        if self.inputs.total()[0] >= MOST_FILES:
-            raise RequestError(f"There are {MOST_FILES:,} input files.", field="image", legal="fewer files")
+        count, total = self.inputs.total()
+        if count >= MOST_FILES or total + media.bytes > MOST_BYTES:
+            raise RequestError(
+                f"There are {count:,} uploads with {total:,} bytes.", field="image",
+                legal=f"{MOST_FILES:,} with {MOST_BYTES:,} bytes; DELETE /api/internal/files/input/NAME forgets one",
+            )  # fmt: skip
         overwrite = str(fields.get("overwrite", "")).lower() in YES
         found = self.inputs.put(name, media, overwrite=overwrite, keep_both=True)
         if found is None:

@@ -6,12 +6,13 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...core.numerals import integer
 from ...http.json_body import json_body
 from ...jobs.store import JobStore
+from ..answers import answer
 from .prompts import SORTS, STATUSES, PromptRecord, Prompts, prompt_id
 from .queue_routes import MAX_BODY_BYTES, cancel_one, jobs_of
 from .shown_jobs import detail_of, job_of
@@ -51,23 +52,23 @@ class ComfyJobRoutes:
              f"limit: 1 to {MOST_LISTED}; offset: from 0."),
         ):  # fmt: skip
             if wrong:
-                return JSONResponse({"error": why}, 400)
+                return answer({"error": why}, 400)
         page, total = await run_in_threadpool(
             lambda: self.prompts.page(statuses, limit=limit, offset=offset, workflow=query.get("workflow_id", ""),
                                       sort=sort, newest_first=order == "desc")
         )  # fmt: skip
         pages = {"offset": offset, "limit": limit, "total": total, "has_more": offset + len(page) < total}
-        return JSONResponse({"jobs": [job_of(each) for each in page], "pagination": pages})
+        return answer({"jobs": [job_of(each) for each in page], "pagination": pages})
 
     async def show_job(self, request: Request) -> Response:
-        """A job from its submission on, with its outputs so far."""
+        """A job from its submission on, with its outputs so far, its prompt and its page."""
         record = await self._found(request.path_params["id"])
         if record is None:
-            return JSONResponse({"error": "No such job."}, 404)
-        return JSONResponse(await run_in_threadpool(self._detail, record))
+            return answer({"error": "No such job."}, 404)
+        return answer(await run_in_threadpool(self._detail, record))
 
     def _detail(self, record: PromptRecord) -> dict[str, Any]:
-        return detail_of(self.prompts, record, self.prompts.bodies([record.job]).get(record.job, {}))
+        return detail_of(self.prompts, record, self.prompts.whole_body(record.job))
 
     async def cancel_job(self, request: Request) -> Response:
         """{"cancelled": whether it was queued or ran}."""
@@ -75,7 +76,7 @@ class ComfyJobRoutes:
             return _invalid([request.path_params["id"]])
         record = await self._found(request.path_params["id"])
         done = record is not None and await run_in_threadpool(cancel_one, self.store, record.job)
-        return JSONResponse({"cancelled": done})
+        return answer({"cancelled": done})
 
     async def cancel_jobs(self, request: Request) -> Response:
         """Body: {"job_ids": [ids]}. {"cancelled": whether any was queued or ran}."""
@@ -84,10 +85,10 @@ class ComfyJobRoutes:
             return data
         ids = data.get("job_ids")
         if not isinstance(ids, list):
-            return JSONResponse({"error": "job_ids: a list of ids."}, 400)
+            return answer({"error": "job_ids: a list of ids."}, 400)
         if wrong := [each for each in ids if prompt_id(each) is None]:
             return _invalid(wrong)
-        return JSONResponse({"cancelled": bool(await run_in_threadpool(self._cancel, ids))})
+        return answer({"cancelled": bool(await run_in_threadpool(self._cancel, ids))})
 
     def _cancel(self, ids: list[str]) -> int:
         return sum(cancel_one(self.store, job) for job in jobs_of(self.prompts, ids))
@@ -98,4 +99,4 @@ class ComfyJobRoutes:
 
 
 def _invalid(ids: list[Any]) -> Response:
-    return JSONResponse({"error": "Not an id of a job.", "invalid_ids": [str(each)[:100] for each in ids[:100]]}, 400)
+    return answer({"error": "Not an id of a job.", "invalid_ids": [str(each)[:100] for each in ids[:100]]}, 400)

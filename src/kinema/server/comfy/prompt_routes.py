@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -10,7 +11,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...core.errors import RequestError
@@ -20,6 +21,7 @@ from ...http.json_body import json_body
 from ...jobs.job import KeyReused
 from ...jobs.store import MAX_NAME_CHARS, JobStore
 from ...weights.store import known_cards
+from ..answers import answer, finite
 from ..submissions import QueueFull, Submissions
 from .outputs import ResultName, ResultNames
 from .prompts import KIND, Prompts, prompt_id
@@ -39,13 +41,14 @@ class PromptRoutes:
         self.store, self.prompts, self.results = store, Prompts(store), ResultNames(store.database)
         self.models, self.find_input, self.max_body_bytes = models, find_input, max_body_bytes
         self.submissions = Submissions(store, {KIND: _checked}, max_queued)
+        self._checking = asyncio.Semaphore(2)
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/prompt", self.submit_prompt, methods=["POST"]), Route("/prompt", self.remaining)]
 
     async def remaining(self, _request: Request) -> Response:
         num = await run_in_threadpool(self.prompts.remaining)
-        return JSONResponse({"exec_info": {"queue_remaining": num}})
+        return answer({"exec_info": {"queue_remaining": num}})
 
     async def submit_prompt(self, request: Request) -> Response:
         """Body: {"prompt", "client_id", "prompt_id", "extra_data", "number" or "front", "partial_execution_targets"}.
@@ -54,11 +57,11 @@ class PromptRoutes:
         if isinstance(data, Response):
             return data
         try:
-            return JSONResponse(await self._submitted(data))
+            return answer(await self._submitted(data))
         except PromptRefused as refused:
-            return JSONResponse(refused.to_dict(), 400)
+            return answer(refused.to_dict(), 400)
         except QueueFull as error:
-            return JSONResponse(PromptRefused("queue_full", str(error)).to_dict(), 429, {"retry-after": "30"})
+            return answer(PromptRefused("queue_full", str(error)).to_dict(), 429, {"retry-after": "30"})
 
     async def _submitted(self, data: Mapping[str, Any]) -> dict[str, Any]:
         id = str(uuid.uuid4()) if data.get("prompt_id") is None else prompt_id(data["prompt_id"])
@@ -70,7 +73,8 @@ class PromptRoutes:
         number, front = data.get("number"), data.get("front") is True
         if isinstance(number, bool) or not isinstance(number, int | float):
             number = None
-        checked, body = await run_in_threadpool(self.checked_body, data, client, extra)
+        async with self._checking:  # a prompt of ten thousand nodes takes seconds
+            checked, body = await run_in_threadpool(self.checked_body, data, client, extra)
         page = await run_in_threadpool(self._page, extra)
         body["workflow"] = page[0] if page is not None else None
         workflow = page[1] if page is not None else ""
@@ -94,12 +98,13 @@ class PromptRoutes:
         targets = data.get("partial_execution_targets")
         targets = [each for each in targets if isinstance(each, str)] if isinstance(targets, list) else None
         models = self._models(extra.pop("kinema", None))
-        more = uploads or {}
-        checked = checked_prompt(data.get("prompt"), lambda name: more.get(name) or self._input(name), targets=targets,
+        more, prompt = uploads or {}, finite(data.get("prompt"))
+        checked = checked_prompt(prompt, lambda name: more.get(name) or self._input(name), targets=targets,
                                  models=self.models, chosen=models)  # fmt: skip
         body = {
             "prompt": checked.prompt, "outputs": checked.outputs, "files": checked.files, "models": models,
-            "client_id": client, "extra": {name: value for name, value in extra.items() if name != "extra_pnginfo"},
+            "client_id": client,
+            "extra": finite({name: value for name, value in extra.items() if name != "extra_pnginfo"}),
         }  # fmt: skip
         return checked, body
 
@@ -133,7 +138,7 @@ class PromptRoutes:
         page = info.get("workflow") if isinstance(info, dict) else None
         if not isinstance(page, dict):
             return None
-        content = json.dumps(page, separators=(",", ":")).encode()
+        content = json.dumps(finite(page), separators=(",", ":")).encode()
         id = page.get("id")
         return str(self.store.media.put(content, "application/json")), id[:100] if isinstance(id, str) else ""
 

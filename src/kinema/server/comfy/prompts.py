@@ -3,12 +3,15 @@ prompt. Lists never read the bodies of jobs."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.errors import KinemaError
+from ...core.outside import read_json
 from ...jobs import records
 from ...jobs.database import Do
 from ...jobs.job import HELD
@@ -175,6 +178,15 @@ class Prompts:
             rows = do(f"SELECT id, body FROM kinema_jobs WHERE id IN ({', '.join(f':{name}' for name in names)})",
                       **names)  # fmt: skip
         return {row["id"]: json.loads(row["body"]) for row in rows}
+
+    def whole_body(self, job: str) -> dict[str, Any]:
+        """The body of a job with the saved page in it, as the client sent them; {} if the job is gone."""
+        body = self.bodies([job]).get(job, {})
+        if body.get("workflow"):
+            with contextlib.suppress(KinemaError, OSError):  # deleted in this moment
+                page = read_json(self.store.media.path(body["workflow"]), dict)
+                body["extra"] = {**body["extra"], "extra_pnginfo": {"workflow": page}}
+        return body
 
     def events(self, job: str, after: int = 0, kinds: Collection[str] = (), limit: int = 1000) -> list[Any]:
         """The events of a job with a number above `after`, of these kinds (default: all); none if it is gone."""

@@ -7,12 +7,13 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...http.json_body import json_body
 from ...jobs.several import cancel_queued, cancel_running, is_paused, pause_kind
 from ...jobs.store import JobStore
+from ..answers import answer
 from .prompts import KIND, PromptRecord, Prompts, prompt_id
 from .shown_jobs import queue_item
 
@@ -38,7 +39,7 @@ class QueueRoutes:
 
     async def show_queue(self, _request: Request) -> Response:
         """{"queue_running", "queue_pending"}: lists of [number, id, prompt, extra, outputs], and "paused"."""
-        return JSONResponse(await run_in_threadpool(self._queue))
+        return answer(await run_in_threadpool(self._queue))
 
     def _queue(self) -> dict[str, Any]:
         running, pending = self.prompts.queue()

@@ -13,7 +13,7 @@ from ...jobs.store import JobStore
 from ..settings import ServerSettings
 from .about_routes import AboutRoutes
 from .history_routes import HistoryRoutes
-from .input_routes import InputRoutes
+from .input_routes import MAX_UPLOAD_BYTES, InputRoutes
 from .interface import Interface
 from .jobs_routes import ComfyJobRoutes
 from .prompt_routes import PromptRoutes
@@ -39,7 +39,7 @@ class ComfyRoutes:
         parts: list[Any] = [
             prompts, QueueRoutes(store), HistoryRoutes(store), ComfyJobRoutes(store),
             InputRoutes(store, settings.max_upload_bytes), view, UserdataRoutes(store), SettingsRoutes(store),
-            AboutRoutes(store, settings.max_upload_bytes), SocketRoutes(store, changes),
+            AboutRoutes(store, min(settings.max_upload_bytes, MAX_UPLOAD_BYTES)), SocketRoutes(store, changes),
         ]  # fmt: skip
         self.api: list[BaseRoute] = [route for part in parts for route in part.routes()]
         self.v2 = V2Routes(store, prompts, changes, settings.max_upload_bytes)

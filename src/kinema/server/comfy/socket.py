@@ -48,12 +48,13 @@ class _Followed:
 
 @dataclass
 class _Listener:
-    """One connection. previews: whether its client understands them."""
+    """One connection. previews: whether its client understands them. counts: the workflows that wait or run, and those
+    that run, as last told."""
 
     socket: WebSocket
     client: str
     previews: bool = False
-    remaining: int = -1
+    counts: tuple[int, int] = (-1, 0)
     followed: dict[str, _Followed] = field(default_factory=dict)
 
 
@@ -110,11 +111,12 @@ class SocketRoutes:
         while not self.changes.closed:
             seen = self.changes.now
             moving, remaining = await self._look()
+            counts = remaining, sum(record.state == "running" for record in moving)
             if first:
                 status = status_message(remaining)
                 status["data"]["sid"] = listener.client
                 await self._send(listener, status)
-                first, listener.remaining = False, remaining
+                first, listener.counts = False, counts
             for record in moving:
                 if record.client == listener.client and record.job not in listener.followed:
                     listener.followed[record.job] = await run_in_threadpool(self._follow, record)
@@ -125,9 +127,9 @@ class SocketRoutes:
                     del listener.followed[job]
                 elif newest.get(job, 0) > followed.number or not (followed.done or job in newest):
                     sent |= await self._tell(listener, job, followed)
-            if listener.remaining != remaining:
+            if listener.counts != counts:  # the page reads its lists of jobs again
                 await self._send(listener, status_message(remaining))
-                listener.remaining = remaining
+                listener.counts = counts
             if not sent:
                 await self.changes.wait(seen, LOOK_S)
 

@@ -11,7 +11,7 @@ from ...core.outside import for_terminal
 from .v2_errors import V2Refused
 
 TYPE = "core/ASSET"
-MOST_ASSETS, MAX_DEPTH = 1000, 20
+MOST_ASSETS, MAX_DEPTH = 200, 20
 
 
 @dataclass(frozen=True)

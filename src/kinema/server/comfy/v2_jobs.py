@@ -10,7 +10,7 @@ from ...jobs.retention import Retention
 from .assets import Asset
 from .prompts import PromptRecord, Prompts
 from .v2_progress import NodeCount
-from .v2_results import ResultFile, Results
+from .v2_results import ResultFile, ResultFiles
 
 API = "/api/v2"
 OF_NODES = ("state", "node")
@@ -21,7 +21,7 @@ PAGE = 1000
 class JobsShown:
     """prompts: the workflows. results: their files."""
 
-    def __init__(self, prompts: Prompts, results: Results) -> None:
+    def __init__(self, prompts: Prompts, results: ResultFiles) -> None:
         self.prompts, self.results = prompts, results
 
     def count(self, record: PromptRecord, until: int | None = None) -> NodeCount:

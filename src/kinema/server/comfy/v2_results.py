@@ -40,7 +40,7 @@ class ResultFile:
         return KINDS.get(self.media.media_type.partition("/")[0], "file")
 
 
-class Results:
+class ResultFiles:
     """The files of workflows."""
 
     def __init__(self, names: ResultNames, media: MediaStore) -> None:

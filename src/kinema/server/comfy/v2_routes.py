@@ -31,7 +31,7 @@ from .v2_errors import V2Refused, enveloped, in_envelope
 from .v2_events import V2Events
 from .v2_inputs import NamedAssets, with_references
 from .v2_jobs import API, JobsShown, line_of
-from .v2_results import Results
+from .v2_results import ResultFiles
 from .validation import PromptRefused
 
 SUBMITTED = ("workflow", "extra_data", "metadata")
@@ -50,7 +50,7 @@ class V2Routes:
     def __init__(self, store: JobStore, prompts: PromptRoutes, changes: Changes, max_upload_bytes: int) -> None:
         self.store, self.submitting, self.changes = store, prompts, changes
         self.prompts, self.labels = Prompts(store), Labels(store.database)
-        self.shown = JobsShown(self.prompts, Results(ResultNames(store.database), store.media))
+        self.shown = JobsShown(self.prompts, ResultFiles(ResultNames(store.database), store.media))
         self.assets = V2AssetRoutes(store, self.shown, max_upload_bytes)
 
     def routes(self) -> list[BaseRoute]:

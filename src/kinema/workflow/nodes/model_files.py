@@ -62,7 +62,8 @@ def _found(
     fetched = f"; the workflow names {for_terminal(url, 300)}" if isinstance(url, str) and url else ""
     if (card := card_of(name, cards)) is not None:
         here = is_here(card)
-        supply = "on this machine" if here else f"`kinema models pull {card.id}`"
+        fetch = f"`kinema models pull {card.id}`" if card.hub else f"`kinema models add FILE`{fetched}"
+        supply = "on this machine" if here else fetch
         return ModelFile(name, folder, nodes, card.id, here, supply)
     if folder == "loras":
         if any(name == style.name for style in styles.named()):

@@ -28,7 +28,9 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
         "wan2.1_i2v_720p_14B_fp8_scaled.safetensors", "wan2.1_vace_1.3B_fp16.safetensors",
         "wan2.1_vace_14B_fp16.safetensors", "wan2.1_flf2v_720p_14B_fp16.safetensors",
         "wan2.1_flf2v_720p_14B_fp8_e4m3fn.safetensors", "wan2.1_fun_inp_1.3B_bf16.safetensors",
-        "wan2.1_fun_control_1.3B_bf16.safetensors", "wan2.1_fun_camera_v1.1_1.3B_bf16.safetensors",
+        "wan2.1_fun_inp_14B_bf16.safetensors", "wan2.1_fun_control_1.3B_bf16.safetensors",
+        "wan2.1_fun_control_14B_bf16.safetensors", "wan2.1_fun_v1.1_control_1.3B_bf16.safetensors",
+        "wan2.1_fun_v1.1_control_14B_bf16.safetensors", "wan2.1_fun_camera_v1.1_1.3B_bf16.safetensors",
         "wan2.1_fun_camera_v1.1_14B_bf16.safetensors", "Wan2_1-I2V-ATI-14B_fp8_e4m3fn.safetensors",
         "wan2.2_t2v_high_noise_14B_fp16.safetensors", "wan2.2_t2v_low_noise_14B_fp16.safetensors",
         "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors", "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors",
@@ -49,8 +51,8 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
     "clip_vision": ("clip_vision_h.safetensors",),
     "loras": (),
 }  # fmt: skip
-"""By ComfyUI's folder. A name stands for a model by the patterns of its card, so it is listed only if a card of this
-version of Kinema reads it."""
+"""By ComfyUI's folder. A name stands for a model by the patterns of its card, or for a part of every model of a
+family."""
 
 
 def model_names() -> dict[str, tuple[str, ...]]:

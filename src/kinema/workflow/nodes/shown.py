@@ -47,7 +47,8 @@ OUTPUT_NAMES: Mapping[str, tuple[str, ...]] = {
     "GetImageSize": ("width", "height", "batch_size"),
     "ResizeImageMaskNode": ("resized",),
     "ComfyMathExpression": ("FLOAT", "INT", "BOOL"),
-    "ComfySwitchNode": ("output",),
+    "ComfySwitchNode": ("output",), "SaveVideo": ("video",), "SaveImage": ("images",), "PreviewImage": ("images",),
+    "MaskPreview": ("mask",),
 }  # fmt: skip
 """Saved workflows carry these names. Other outputs are named as their types."""
 

@@ -8,9 +8,11 @@ removed. Above the cap, the results that were used longest ago are removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +27,13 @@ REVISION = 1
 """Of the nodes' code; a change that alters results raises it."""
 GIB = 2**30
 DEFAULT_GB = 20.0
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+ATTEMPTS = 5
+"""To read a result that another process may remove meanwhile."""
+DRAFTS, DRAFT_S = "drafts", 7 * 86_400.0
+"""Folder of unfinished results, and the seconds for which they are kept."""
+SLACK = 0.02
+"""Share of the cap by which the folder may grow before old results are removed."""
 SIZE_VARIABLE = "KINEMA_WORKFLOW_CACHE_GB"
 
 
@@ -57,6 +66,7 @@ class NodeCache:
         self.folder = default_folder() if folder is None else folder
         self.max_bytes = size_cap() if max_bytes is None else max_bytes
         self._held: dict[Path, BinaryIO] = {}
+        self._added = 0
 
     def __enter__(self) -> NodeCache:
         return self
@@ -72,8 +82,8 @@ class NodeCache:
         with contextlib.suppress(OSError):
             self.evict()
 
-    def find(self, key: str, suffix: str) -> Path | None:
-        """The file of a result, held from now on; None if it is not here."""
+    def find(self, key: str, suffix: str, *, hold: bool = True) -> Path | None:
+        """The file of a result; None if it is not here. hold: from now on, at the cost of an open file."""
         path = self._path(key, suffix)
         if path in self._held:
             return path
@@ -86,22 +96,45 @@ class NodeCache:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        self._held[path] = file
+        if hold:
+            self._held[path] = file
+        else:
+            file.close()
         return path
 
-    def get(self, key: str, suffix: str, make: Callable[[Path], None]) -> Path:
+    def get(self, key: str, suffix: str, make: Callable[[Path], None], *, hold: bool = True) -> Path:
         """The file of a result. `make` writes it to a path if it is not here; while another process makes the same
         one, this one waits for it. Raises what `make` raises, and MediaError if the folder cannot be written."""
-        while True:
-            if (found := self.find(key, suffix)) is not None:
+        for _ in range(ATTEMPTS):
+            if (found := self.find(key, suffix, hold=hold)) is not None:
                 return found
             with self.making(key):
-                if self.find(key, suffix) is None:
-                    with whole(self._path(key, suffix), durable=False) as partial:
-                        make(partial)
-                    self.find(key, suffix)
-            with contextlib.suppress(OSError):
+                if self.find(key, suffix, hold=hold) is None:
+                    self._make(key, suffix, make)
+                    found = self.find(key, suffix, hold=hold)
+            self._make_room(found)
+        raise MediaError(f"{self._path(key, suffix)}: cannot be read.")
+
+    def _make_room(self, added: Path | None) -> None:
+        """Remove old results now and then: looking at all of them takes longer than adding a small one."""
+        with contextlib.suppress(OSError):
+            self._added += added.stat().st_size if added is not None else 0
+            if self._added > SLACK * self.max_bytes:
+                self._added = 0
                 self.evict()
+
+    def _make(self, key: str, suffix: str, make: Callable[[Path], None]) -> None:
+        try:
+            with whole(self._path(key, suffix), durable=False) as partial:
+                make(partial)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise MediaError(f"{self.folder}: cannot be written ({error.strerror}).") from error
+            raise
+
+    def draft(self, key: str) -> Path:
+        """A file for the unfinished state of a result. Old ones are removed."""
+        return self.folder / DRAFTS / f"{key}.safetensors"
 
     def put(self, key: str, suffix: str, text: str) -> None:
         """Store a text in place of the result that is there, if any. Raises OSError."""
@@ -142,6 +175,10 @@ class NodeCache:
     def evict(self) -> None:
         """Remove the results used longest ago, down to the cap."""
         self._remove_to(self.max_bytes)
+        for path in self.folder.glob(f"{DRAFTS}/*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > DRAFT_S:
+                    path.unlink()
 
     def _remove_to(self, most: int) -> tuple[int, int]:
         entries = sorted(self._entries())

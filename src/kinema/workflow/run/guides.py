@@ -16,7 +16,7 @@ ANY = "any"
 """The kind of a control clip that a graph does not tell; the sampler takes one that its model accepts."""
 MAX_TRACK_BYTES = 4 * 2**20
 _SAMPLED = {"first_frame": "sampled"}
-"""The Fun nodes' first frame is not kept."""
+"""These nodes' first frame is not kept, also with the 5B models."""
 CAMERA = {
     "Static": "still", "Pan Up": "tilt_up", "Pan Down": "tilt_down", "Pan Left": "pan_left", "Pan Right": "pan_right",
     "Zoom In": "zoom_in", "Zoom Out": "zoom_out", "Anti Clockwise (ACW)": "roll_left", "ClockWise (CW)": "roll_right",
@@ -57,7 +57,7 @@ def first_and_last(graph: Describing, node: str, given: Given) -> tuple[Any, ...
         start = "clip_vision_output"
     places = (("start_image", "first", start), ("end_image", "last", end))
     conditions = [_still(graph, node, given, name, at, seen) for name, at, seen in places if name in given]
-    return _joined(given, Joined(node, tuple(conditions)), _latent(given))
+    return _joined(given, Joined(node, tuple(conditions), _SAMPLED), _latent(given))
 
 
 def vace(graph: Describing, node: str, given: Given) -> tuple[Any, ...]:

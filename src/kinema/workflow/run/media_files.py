@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ...conditions import arrays
 from .descriptions import MediaUse
 from .values import Masks, Pictures
 from .vision import SIDE_PX, as_seen
@@ -39,17 +41,20 @@ def shape_of(media: MediaUse, canvas: Canvas) -> tuple[int, ...]:
 
 def write_media(media: MediaUse, canvas: Canvas, path: Path) -> None:
     """Write the frames, resized, a block at a time. Raises what their nodes raise."""
-    array_FHWC = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape_of(media, canvas))
-    count, at = min(media.stream.count, len(array_FHWC)), 0
+    shape = shape_of(media, canvas)
+    arrays.write(path, _blocks(media, canvas, shape), shape)
+
+
+def _blocks(media: MediaUse, canvas: Canvas, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    count, at = min(media.stream.count, shape[0]), 0
     if media.seen and isinstance(media.stream, Pictures):
-        array_FHWC[0], at = as_seen(media.stream, media.seen), 1
-    elif not media.empty:
-        for block in fitted(media, canvas).blocks(0, count):
-            array_FHWC[at : at + len(block)] = block[..., :3] if block.ndim == 4 else block
-            at += len(block)
-    if at < len(array_FHWC):
-        array_FHWC[at:] = media.pad
-    array_FHWC.flush()
+        yield as_seen(media.stream, media.seen)[None]
+        return
+    for block in () if media.empty else fitted(media, canvas).blocks(0, count):
+        yield block[..., :3] if block.ndim == 4 else block
+        at += len(block)
+    for _ in range(at, shape[0]):
+        yield np.full((1, *shape[1:]), media.pad, np.float32)
 
 
 def fitted(media: MediaUse, canvas: Canvas) -> Pictures | Masks:

@@ -18,36 +18,23 @@ from ...core.outside import for_terminal
 from ...weights import store
 from ..findings import Examined
 from ..formats.api import is_link
-from ..nodes.check import illegal
+from ..nodes.check import wrong_inputs
 from ..nodes.fold import runtime_outputs
 from ..nodes.model_files import INPUT, plain_name
 from ..nodes.table import DECLARED
 from .described import DESCRIBED
 from .descriptions import (
-    CameraUse,
-    Conditioning,
-    Guider,
     LatentClip,
-    Levels,
     Link,
-    ModelPart,
-    ModelUse,
-    Noise,
-    SamplerName,
-    VisionUse,
 )
+from .given import checked
 from .guides import GUIDES
 from .picture_nodes import EVALUATED
+from .prefix import filled
 from .sampler_steps import SAMPLERS, MediaFiles, SamplerStep, sampled, sampler_step, shown_frames
-from .values import BLOCK, Inputs, Masks, Pictures, Sound, Video
+from .values import BLOCK, Inputs, Pictures
 
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "IMAGE": Pictures, "MASK": Masks, "VIDEO": Video, "AUDIO": Sound, "IMAGE,MASK": (Pictures, Masks),
-    "MODEL": ModelUse, "CLIP": ModelPart, "VAE": ModelPart, "CLIP_VISION": ModelPart, "CLIP_VISION_OUTPUT": VisionUse,
-    "CONDITIONING": Conditioning, "LATENT": LatentClip, "NOISE": Noise, "SAMPLER": SamplerName, "SIGMAS": Levels,
-    "GUIDER": Guider, "WAN_CAMERA_EMBEDDING": CameraUse, "INT": (int, float), "FLOAT": (int, float),
-    "BOOLEAN": bool, "STRING": str,
-}  # fmt: skip
+MAX_SIDE = 16_384
 
 
 class _Unknown(Exception):
@@ -143,6 +130,10 @@ def plan_workflow(
         raise RequestError(f"{work.source} writes no clip.", field="workflow", legal=", ".join(saved))
     for key in found.results:
         planner.evaluate(key)
+    planner.trouble += [] if planner.trouble else [
+        f"node {for_terminal(key, 60)}: it needs an output that a node before it does not have."
+        for key in found.results if key not in found.nodes
+    ]  # fmt: skip
     if planner.trouble:
         lines = "\n  ".join(dict.fromkeys(planner.trouble))
         raise RequestError(f"{work.source} cannot run here:\n  {lines}", field="workflow")
@@ -173,7 +164,7 @@ class _Planner:
         self.trouble: list[str] = []
         self.failed: set[str] = {
             node.id for node in found.work.nodes if node.state in ("unknown", "lacks")
-        }  # fmt: skip
+        } | {key for key, _ in wrong_inputs(found.work.running)}  # fmt: skip
 
     def evaluate(self, key: str) -> None:
         """Evaluate a node, after those that it needs."""
@@ -194,10 +185,12 @@ class _Planner:
         """The nodes to evaluate next for a node: of a switch first its condition, then the chosen side."""
         inputs = self.work.running[key]["inputs"]
         links = {name: value[0] for name, value in inputs.items() if is_link(value)}
-        if self.work.running[key]["class_type"] == "ComfySwitchNode" and "switch" in links:
+        if self._kind(key) == "ComfySwitchNode" and "switch" in links:
             if (selector := links["switch"]) not in self.found.nodes:
                 return [selector]  # also one that failed, which fails this node
-            side = "on_true" if self._value(inputs["switch"]) else "on_false"
+            outputs = self.found.nodes[selector].outputs
+            slot = inputs["switch"][1]
+            side = "on_true" if slot < len(outputs) and outputs[slot] else "on_false"
             return [links[side]] if side in links else []
         return list(links.values())
 
@@ -207,9 +200,11 @@ class _Planner:
             raise _Unknown
         return node.outputs[link[1]]
 
+    def _kind(self, key: str) -> str:
+        return str(self.work.running[key]["class_type"])
+
     def _evaluate_one(self, key: str) -> None:
-        node = self.work.running[key]
-        kind = str(node["class_type"])
+        node, kind = self.work.running[key], self._kind(key)
         try:
             needed = set(self._needs(key))
             links = {
@@ -222,7 +217,7 @@ class _Planner:
                 for name, value in node["inputs"].items()
                 if name in links or not is_link(value)
             }
-            self._check(kind, given, links)
+            given = checked(kind, given, {name: self._kind(link[0]) for name, link in links.items()})
             found = Evaluated(key, kind, given, links)
             outputs = self._outputs(key, kind, given, found)
         except _Unknown:
@@ -233,23 +228,6 @@ class _Planner:
         else:
             self.found.nodes[key] = Evaluated(key, kind, given, links, outputs)
 
-    def _check(self, kind: str, given: Mapping[str, Any], links: Mapping[str, Link]) -> None:
-        """RequestError: a link of another type than the input's, or a value out of range that is known only now."""
-        declared = DECLARED.get(kind)
-        by_name = {each.name: each for each in declared.inputs} if declared else {}
-        for name, link in links.items():
-            each = by_name.get(name) or by_name.get(name.partition(".")[0])
-            expected = TYPES.get(each.type) if each else None
-            if each is None or expected is None:
-                continue
-            value = given[name]
-            if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-                other = self.work.running[link[0]]["class_type"]
-                raise RequestError(f"its input {name} is linked to {for_terminal(other, 60)}.", field="workflow",
-                                   legal=f"a link of type {each.type}")  # fmt: skip
-            if isinstance(value, int | float | str) and (legal := illegal(value, each)):
-                raise RequestError(f"{name} = {value}.", field="workflow", value=value, legal=legal)
-
     def _outputs(self, key: str, kind: str, given: Mapping[str, Any], node: Evaluated) -> tuple[Any, ...]:
         if kind in DESCRIBED or kind in GUIDES:
             describing = _Asked(self, node)
@@ -259,6 +237,8 @@ class _Planner:
             step = sampler_step(key, sampled(kind, given), self.files)
             self.found.samplers[key] = step
             return step.result, step.result
+        if "filename_prefix" in given:
+            filled(str(given["filename_prefix"]), MAX_SIDE, MAX_SIDE)
         if kind == "VAEDecode":
             return (self._decoded(key, given["samples"]),)
         if kind in EVALUATED:

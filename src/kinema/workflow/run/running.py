@@ -12,10 +12,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from ...conditions import arrays
 from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
 from .descriptions import LatentClip, MediaUse
+from .kept_sampling import KeptSampling
 from .keys import Keys
 from .media_files import SUFFIX, Canvas, write_media
 from .planning import DecodeStep, PlannedWorkflow
@@ -33,16 +35,29 @@ class Engines(Protocol):
         ...
 
 
+class SamplerStates(Protocol):
+    """Where the state of a sampler is kept while it runs, by the key of its result."""
+
+    def kept(self, key: str, /) -> Any:
+        """The state that an interrupted run left (engine/resume.py: SamplingState); None if there is none."""
+        ...
+
+    def keep(self, key: str, node: str, state: Any, /) -> None:
+        """Called after each step of a node, outside its events; may raise to stop."""
+        ...
+
+
 class WorkflowRun:
     """One run. saved: the nodes that write files, by class. carry: the graph as it is written into them."""
 
     def __init__(
         self, planned: PlannedWorkflow, keys: Keys, cache: NodeCache, engines: Engines, outputs: Outputs,
         saved: Mapping[str, Callable[..., list[Written]]], carry: Mapping[str, Any],
-        report: Callable[[NodeEvent], None],
+        report: Callable[[NodeEvent], None], states: SamplerStates | None = None,
     ) -> None:  # fmt: skip
         self.planned, self.keys, self.cache, self.engines = planned, keys, cache, engines
         self.outputs, self.saved, self.carry, self.report = outputs, saved, carry, report
+        self.states = states
 
     def run(self) -> list[Written]:
         """Execute; returns what the results are, in their order. Raises what nodes raise, and what `report` raises."""
@@ -103,8 +118,19 @@ class WorkflowRun:
                 part.start, part.stop, 1.0 if sigmas else part.denoise, part.add_noise, part.leftover, sigmas
             )  # fmt: skip
             latents = self._latents(step.latent, step, engine, plan)
-            found = engine.sample_latents(plan, segment, latents, on_event=on_event)
+            found = self._sampled(step.node, engine, plan, segment, latents, on_event)
         _save_array(found.numpy(), target)
+
+    def _sampled(self, node: str, engine: Any, plan: Any, segment: Any, latents: Any, on_event: Any) -> Any:
+        """The latents of a sampler, which goes on from the state that an interrupted run left."""
+        key = self.keys.node(node)
+        run = partial(engine.sample_latents, plan, segment, latents, on_event=on_event, keep_every=1)
+        if self.states is not None:
+            return run(state=self.states.kept(key), keep=partial(self.states.keep, key, node))
+        draft = KeptSampling(self.cache.draft(key))
+        found = run(state=draft.read(plan), keep=draft.keep)
+        draft.remove()
+        return found
 
     def _media(self, media: MediaUse, canvas: Canvas) -> str:
         """The file of pictures for a condition, written now."""
@@ -132,12 +158,7 @@ class WorkflowRun:
         with self.engines.lease(step.model, on_event) as engine:
             latents = self._latents(decode.latent, step, engine, step.plan)
             shape = (decode.frames, step.plan.height, step.plan.width, 3)
-            array_FHWC = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
-            at = 0
-            for frames_FHWC in engine.decode_pictures(step.plan, latents, on_event=on_event):
-                array_FHWC[at : at + len(frames_FHWC)] = frames_FHWC
-                at += len(frames_FHWC)
-            array_FHWC.flush()
+            arrays.write(target, engine.decode_pictures(step.plan, latents, on_event=on_event), shape)
 
     def _events(self, node: str) -> OnEvent:
         def on_event(event: Event) -> None:
@@ -162,7 +183,7 @@ class WorkflowRun:
         key, records = self.keys.node(node), []
         for number, each in enumerate(written):
             prefix, suffix, kind = outputs.given.get(each.path, ("ComfyUI", each.path.suffix, each.kind))
-            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path))
+            self.cache.get(key, f".{number}{suffix}", partial(shutil.copyfile, each.path), hold=False)
             records.append({"prefix": prefix, "suffix": suffix, "kind": kind, "facts": each.facts, **_place(each.path)})
         self.cache.put(key, ".json", json.dumps(records))
         return written
@@ -175,7 +196,7 @@ class WorkflowRun:
         try:
             records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
             for number, each in enumerate(records):
-                copy = self.cache.find(key, f".{number}{each['suffix']}")
+                copy = self.cache.find(key, f".{number}{each['suffix']}", hold=False)
                 if copy is None or copy.stat().st_size != each["bytes"]:
                     return None
                 each["copy"] = copy
