@@ -36,6 +36,7 @@ FAMILIES: dict[str, str] = {
     "zeroscope": "kinema.families.zeroscope",
     "animatediff": "kinema.families.animatediff",
     "cogvideox": "kinema.families.cogvideox",
+    "easyanimate": "kinema.families.easyanimate",
 }
 
 
