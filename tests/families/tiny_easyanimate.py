@@ -84,4 +84,7 @@ def pipeline(layout: str, seed: int = 0, **changes):
     name = {"t2v": "", "inp": "Inpaint", "control": "Control"}[layout]
     pipe = getattr(diffusers, f"EasyAnimate{name}Pipeline")(**parts(layout, seed, **changes))
     pipe.set_progress_bar_config(disable=True)
+    if layout == "control":  # diffusers 0.42 passes an argument that its method does not have
+        encode = pipe.encode_prompt
+        pipe.encode_prompt = lambda text_encoder_index, **given: encode(**given)
     return pipe

@@ -24,8 +24,9 @@ def prepare(vae: Any, device: torch.device) -> None:
     from diffusers.models.autoencoders.autoencoder_kl_magvit import EasyAnimateCausalConv3d
 
     on_cpu = device.type == "cpu" and torch.backends.mkldnn.is_available()
+    library: Any = EasyAnimateCausalConv3d
     for module in vae.modules():
-        if isinstance(module, EasyAnimateCausalConv3d):
+        if isinstance(module, library):
             module.forward = MethodType(_causal_on_cpu if on_cpu else _causal, module)
 
 
