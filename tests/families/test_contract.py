@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_cogvideox
+import tiny_easyanimate
 from PIL import Image
 
 from kinema.conditions.inputs import inline_png
@@ -21,7 +22,10 @@ from kinema.weights.store import own_place
 FEW = 5
 GRAY = inline_png(np.full((64, 64, 3), 120, np.uint8))
 """For models that cannot work without a picture."""
-TINY = {"cogvideox": {f"tiny-{layout}": layout for layout in ("5b", "1.5-i2v")}}
+TINY = {
+    "cogvideox": {f"tiny-{layout}": layout for layout in ("5b", "1.5-i2v")},
+    "easyanimate": {f"tiny-easyanimate-{layout}": layout for layout in ("inp", "control")},
+}
 """Layouts with random weights: the first stands in for the built-in checkpoint of its family where that is missing."""
 
 
@@ -60,7 +64,10 @@ def engine(request, mini, mini_path, tmp_path_factory):
     if request.param in BUILT_IN:
         return load(request.param, device="cpu")
     folder = tmp_path_factory.mktemp("tiny") / request.param
-    tiny_cogvideox.pipeline(TINY["cogvideox"][request.param], sample_frames=17).save_pretrained(folder)
+    if request.param in TINY["cogvideox"]:
+        tiny_cogvideox.pipeline(TINY["cogvideox"][request.param], sample_frames=17).save_pretrained(folder)
+    else:
+        tiny_easyanimate.pipeline(TINY["easyanimate"][request.param]).save_pretrained(folder)
     return load(str(folder), device="cpu")
 
 
