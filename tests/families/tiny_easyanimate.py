@@ -23,7 +23,7 @@ def transformer(layout: str, **changes):
     sizes = {
         "num_attention_heads": 2, "attention_head_dim": 16, "in_channels": LAYOUTS[layout], "out_channels": CHANNELS,
         "patch_size": 2, "num_layers": 3, "mmdit_layers": 2, "time_embed_dim": 16, "text_embed_dim": 16,
-        "add_norm_text_encoder": True,
+        "add_norm_text_encoder": True, "sample_width": SIDE // 4, "sample_height": SIDE // 4,
     }  # fmt: skip
     model = EasyAnimateTransformer3DModel(**{**sizes, **changes}).eval()
     with torch.no_grad():  # large enough for text and positions to matter

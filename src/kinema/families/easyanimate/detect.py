@@ -83,8 +83,12 @@ def _card(path: Path, variant: str, config: Config, vae: Config) -> Card:
     levels = len(vae.wholes("block_out_channels", most=65_536))
     space, time = 2 ** (levels - 1), 2 ** (levels - 2)
     grid = space * config.whole("patch_size", 2, most=16)
+    trained = space * config.whole("sample_width", 90, most=1024), space * config.whole("sample_height", 60, most=1024)
     own = {
-        "size": sizes(*near.size.trained, multiple=grid, min_side=max(grid, 16)),
+        "size": sizes(
+            trained, multiple=grid, min_side=max(grid, 16), max_side=max(1344, 2 * max(trained)),
+            max_area=max(1024 * 1024, 4 * trained[0] * trained[1]),
+        ),
         "frames": near.frames.model_copy(update={"step": time}),
         "network": near.network.model_copy(
             update={
@@ -92,6 +96,6 @@ def _card(path: Path, variant: str, config: Config, vae: Config) -> Card:
                 "latent_channels": config.whole("out_channels", 16), "parameters": layers * 18 * width * width,
             }
         ),
-        "notes": (*near.notes, "A checkpoint with an unpublished shape: its limits are those of the published ones."),
+        "notes": (*near.notes, "A checkpoint with an unpublished shape: its limits are from its configuration."),
     }  # fmt: skip
     return near.model_copy(update={**named, **own})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...conditions import in_place, inputs, upscale
+from ...conditions import in_place, inputs, outpaint, upscale
 from ...conditions.source_clip import from_source, source_of
 from ...core.card import Card
 from ...core.errors import RequestError
@@ -36,7 +36,8 @@ def _on_canvas(request: Request, card: Card, known: Sequence[Card]) -> Plan:
             shape = inputs.picture(first.image).shape[:2]
         elif source is not None:
             clip = inputs.info(source.video)
-            shape = clip.height, clip.width
+            wide, tall = outpaint.outer_size(clip.width, clip.height, source.grow)
+            shape = tall, wide
     if shape is not None:
         changes["width"], changes["height"] = card.size.like(shape[1], shape[0])
     for condition in (each for each in request.conditions if each.kind == "continue"):
@@ -44,13 +45,34 @@ def _on_canvas(request: Request, card: Card, known: Sequence[Card]) -> Plan:
         if request.fps is None:
             changes.setdefault("fps", clip.fps)
     filled = request.changed(**changes) if changes else request
-    found = from_source(source, filled, card, known) if source is not None else resolve(filled, card, known)
+    found = _with_source(source, filled, card, known)
     kept = sum(each.frames for each in found.conditions if each.kind == "continue")
     if kept >= found.frames:
         raise RequestError(
             f"{kept} context frames leave nothing to generate in a clip of {found.frames} frames.",
             field="conditions.continue.frames", value=kept, legal=f"1 to {found.frames - 1}",
             nearest=min(5, found.frames - 1),
+        )  # fmt: skip
+    return found
+
+
+def _with_source(source: Any, request: Request, card: Card, known: Sequence[Card]) -> Plan:
+    """Resolve with the length and frame rate of the source. If parts of it are kept, the clip may be longer."""
+    if source is None:
+        return resolve(request, card, known)
+    kept = _one(request, "mask") is not None or any(source.grow)
+    if "mask" not in card.accepts or not kept:
+        return from_source(source, request, card, known)
+    given = inputs.info(source.video)
+    changes: dict[str, Any] = {} if request.fps is not None else {"fps": given.fps}
+    if request.frames is None and request.seconds is None:
+        changes["frames"] = card.frames.at_most(given.num_frames)
+    found = resolve(request.changed(**changes), card, known)
+    if found.frames > given.num_frames and _with_strength(found, request).options["strength"] != 1.0:
+        raise RequestError(
+            f"The clip has {given.num_frames} frames, but {found.frames} are requested.", field="frames",
+            value=found.frames, legal=f"{card.frames.minimum} to {given.num_frames}, or strength = 1",
+            nearest=card.frames.at_most(given.num_frames),
         )  # fmt: skip
     return found
 
