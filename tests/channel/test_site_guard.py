@@ -213,3 +213,13 @@ def test_a_page_without_its_packages_is_refused_with_what_to_do(monkeypatch):
     monkeypatch.setattr(listening.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"starlette and uvicorn: .* -m pip install .*\[channel\]'"):
         check_can_serve("A page", "channel")
+
+
+def test_a_server_of_an_older_installation_says_what_it_lacks(monkeypatch):
+    """Without them, ComfyUI's page would wait forever."""
+    monkeypatch.setattr(
+        listening.importlib.util, "find_spec", lambda name: None if name in ("websockets", "blake3") else name
+    )
+    check_can_serve("A page", "channel")
+    with pytest.raises(ModelError, match=r"kinema serve requires websockets and blake3: .*\[server\]'"):
+        check_can_serve("kinema serve", "server")

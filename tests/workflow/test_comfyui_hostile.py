@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import struct
@@ -11,14 +12,18 @@ import zlib
 
 import pytest
 from comfyui_templates import golden_cases, node, page, subgraph
+from PIL import Image
 
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.workflow.draw_svg import svg
 from kinema.workflow.draw_text import lines
 from kinema.workflow.findings import examine
+from kinema.workflow.formats.api import parse_api
 from kinema.workflow.formats.convert import to_prompt
 from kinema.workflow.formats.read import parse_workflow, read_workflow
 from kinema.workflow.formats.texts import chosen
+from kinema.workflow.run.execute import planned_workflow
+from kinema.workflow.run.folders import FolderInputs
 
 
 def converted(value):
@@ -143,6 +148,35 @@ def test_damaged_templates_are_read_or_refused_but_never_break(real_data):
         except KinemaError:
             pass
     assert 10 < read < 55
+
+
+def test_damaged_prompts_are_planned_or_refused_but_never_break(real_data, tmp_path):
+    """Each input of prompts with pictures, masks, guides and samplers is removed, linked elsewhere or given an odd
+    value. What is refused is refused before anything is loaded."""
+    rng = random.Random(5)
+    whole = copy.deepcopy(golden_cases(real_data)["video_wan_vace_flf2v"][1])
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    for each in whole.values():
+        if each["class_type"] == "LoadImage":
+            each["inputs"]["image"] = "a.png"
+    odd = (*ODD, float("nan"), 0.5, {"__value__": [1]}, "../../x")
+    planned = 0
+    for _ in range(50):
+        prompt = json.loads(json.dumps(whole))
+        inputs = rng.choice([each["inputs"] for each in prompt.values() if each["inputs"]])
+        name = rng.choice(list(inputs))
+        inputs[name] = rng.choice([*odd, *([rng.choice(list(prompt)), rng.choice((-1, 0, 1, 9))] for _ in range(12))])
+        if rng.random() < 0.2:
+            del inputs[name]
+        try:
+            work = examine(parse_api(prompt, "test"))
+            models = {each.name: "none" if each.folder == "loras" else "kinema-mini-wan" for each in work.models
+                      if not each.part}  # fmt: skip
+            planned_workflow(work, models=models, inputs=FolderInputs(tmp_path))
+            planned += 1
+        except KinemaError:
+            pass
+    assert 5 < planned < 45
 
 
 @pytest.mark.parametrize("form", ["page", "prompt"])

@@ -15,8 +15,8 @@ from ..core.outside import for_terminal
 def check_can_serve(what: str, extra: str) -> None:
     """Raise ModelError if the web packages are not installed. what: the subject of the message. extra: the one that
     installs them."""
-    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
-    if missing:
+    wanted = ("starlette", "uvicorn", *(("websockets", "blake3") if extra == "server" else ()))
+    if missing := [name for name in wanted if importlib.util.find_spec(name) is None]:
         raise ModelError(f"{what} requires {' and '.join(missing)}: {install_command(extra)}")
 
 

@@ -16,7 +16,7 @@ from ...core.outside import for_terminal
 from ...workflow.findings import Examined, examine
 from ...workflow.formats.api import in_order, is_link, parse_api
 from ...workflow.formats.ui import MAX_NODES
-from ...workflow.nodes.declaration import Declaration, DeclaredInput
+from ...workflow.nodes.declaration import DeclaredInput
 from ...workflow.nodes.model_files import INPUT, plain_name
 from ...workflow.nodes.table import DECLARED
 from .value_errors import fits, node_error, shown_value, typed_value
@@ -187,7 +187,7 @@ def _check_node(nodes: _Nodes, key: str) -> None:
     """Check links and values of a node; values get their declared types."""
     node = nodes.prompt[key]
     declared = DECLARED[node["class_type"]]
-    for each in _inputs_of(declared, node["inputs"]):
+    for each in declared.inputs_of(node["inputs"]):
         value = node["inputs"].get(each.name)
         if each.grows:
             continue
@@ -209,23 +209,6 @@ def _check_node(nodes: _Nodes, key: str) -> None:
     for name, value in node["inputs"].items():  # sockets that grow, and those that Kinema does not declare
         if is_link(value) and value[0] not in nodes.prompt:
             _bad_link(nodes, key, name, value)
-
-
-def _inputs_of(declared: Declaration, given: Mapping[str, Any]) -> list[DeclaredInput]:
-    """The inputs of a node, those of its dynamic choices included, with their full names."""
-    found: list[DeclaredInput] = []
-    waiting = [("", each) for each in reversed(declared.inputs)]
-    while waiting:
-        prefix, each = waiting.pop()
-        named = each if not prefix else DeclaredInput(
-            f"{prefix}{each.name}", each.type, each.default, each.low, each.high, each.options, each.folder,
-            each.children, each.widget, True, each.extra, each.grows, each.prompts,
-        )  # fmt: skip
-        found.append(named)
-        chosen = given.get(named.name)
-        if named.children and isinstance(chosen, str):
-            waiting += [(f"{named.name}.", child) for child in reversed(named.children.get(chosen, ()))]
-    return found
 
 
 def _check_link(nodes: _Nodes, key: str, each: DeclaredInput, value: Any) -> None:

@@ -20,16 +20,37 @@ ROUNDED = 2_000
 def wrong_values(prompt: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A line for each value of a declared node that has a wrong type or is out of range, and for each required input
     without a link."""
+    return (line for _, line in wrong_inputs(prompt))
+
+
+def wrong_inputs(prompt: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The node of each line of `wrong_values`, and the line."""
     for key, node in prompt.items():
-        declared, inputs = DECLARED.get(node["class_type"]), node["inputs"]
-        for each in declared.inputs if declared else ():
-            where = f"node {for_terminal(key, 60)} ({node['class_type']})"
-            if each.name in inputs and not is_link(inputs[each.name]):
-                value = inputs[each.name]
-                if legal := illegal(value, each):
-                    yield f"{where}: {each.name} = {for_terminal(_REPR.repr(value), 80)}. Legal: {legal}."
-            elif not (each.widget or each.optional or each.grows or each.name in inputs):
-                yield f"{where}: its input {each.name} is not linked. Legal: a link of type {each.type}."
+        if (declared := DECLARED.get(node["class_type"])) is None:
+            continue
+        inputs, where = node["inputs"], f"node {for_terminal(key, 60)} ({node['class_type']})"
+        expected = {each.name: each for each in declared.inputs_of(inputs)}
+        for name, value in inputs.items():
+            each = expected.get(name) or expected.get(name.partition(".")[0])
+            if is_link(value):
+                if not _leads_somewhere(value, prompt):
+                    yield key, f"{where}: its input {for_terminal(name, 60)} is linked to output {value[1]} of node " \
+                               f"{for_terminal(value[0], 60)}, which it does not have."  # fmt: skip
+            elif each is not None and (each.name == name or each.grows) and (legal := illegal(value, each)):
+                shown = f"{for_terminal(name, 60)} = {for_terminal(_REPR.repr(value), 80)}"
+                yield key, f"{where}: {shown}. Legal: {legal}."
+        for each in expected.values():
+            if not (each.widget or each.optional or each.grows or each.name in inputs):
+                yield key, f"{where}: its input {each.name} is not linked. Legal: a link of type {each.type}."
+
+
+def _leads_somewhere(link: Any, prompt: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the node of a link has that output, as far as is known."""
+    origin, slot = link
+    if origin not in prompt:
+        return False
+    declared = DECLARED.get(prompt[origin]["class_type"])
+    return slot >= 0 and (declared is None or slot < len(declared.outputs))
 
 
 def illegal(value: Any, declared: DeclaredInput) -> str:
@@ -38,6 +59,9 @@ def illegal(value: Any, declared: DeclaredInput) -> str:
         "INT": (int,), "FLOAT": (int, float), "BOOLEAN": (bool,), "STRING": (str,), "COMBO": (str, int, float),
     }  # fmt: skip
     names = {"INT": "a whole number", "FLOAT": "a number", "BOOLEAN": "true or false", "STRING": "a text"}
+    types = set(declared.type.split(","))
+    if not types & (kinds.keys() | {"*"}):
+        return f"a link of type {declared.type}"
     if declared.type not in kinds:
         return ""
     low, high = declared.low, declared.high

@@ -7,7 +7,7 @@ Names, types, defaults and ranges are ComfyUI's; the texts are Kinema's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MAX_SEED = 2**64 - 1
@@ -64,6 +64,19 @@ class Declaration:
     @property
     def sockets(self) -> tuple[DeclaredInput, ...]:
         return tuple(each for each in self.inputs if not each.widget)
+
+    def inputs_of(self, given: Mapping[str, Any]) -> list[DeclaredInput]:
+        """The inputs of a node with these values: those of its dynamic choices included, with their full names."""
+        found: list[DeclaredInput] = []
+        waiting = [("", each) for each in reversed(self.inputs)]
+        while waiting:
+            prefix, each = waiting.pop()
+            named = replace(each, name=f"{prefix}{each.name}", optional=True) if prefix else each
+            found.append(named)
+            chosen = given.get(named.name)
+            if named.children and isinstance(chosen, str):
+                waiting += [(f"{named.name}.", child) for child in reversed(named.children.get(chosen, ()))]
+        return found
 
 
 def socket(name: str, type_: str, *, optional: bool = False, grows: bool = False) -> DeclaredInput:

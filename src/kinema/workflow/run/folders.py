@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...core.apart import check_name
 from ...core.errors import MediaError, RequestError
-from ...core.outside import exists
+from ...core.outside import exists, for_terminal
 
 _PLACE = re.compile(r" \[(input|output|temp)\]$")
 
@@ -24,9 +24,12 @@ class FolderInputs:
         plain = _PLACE.sub("", name)
         path = self.folder / plain
         if not plain or not exists(path):
-            raise RequestError(f"The picture {plain} is not in {self.folder}.", field="image", value=name,
+            raise RequestError(f"{for_terminal(plain, 120)} is not in {self._shown()}.", field="image", value=name,
                                legal="a file of the folder --inputs; --set LoadImage.image=FILE")  # fmt: skip
         return path
+
+    def _shown(self) -> str:
+        return "this folder" if self.folder == Path() else f"the folder {self.folder}"
 
 
 class FolderOutputs:

@@ -37,7 +37,7 @@ def checked(kind: str, given: Mapping[str, Any], origins: Mapping[str, str]) -> 
     """The inputs of a node of a class, with defaults. origins: the class of the node at the other end of each link.
     RequestError: a link of another type than the input's, or a value out of range that is known only now."""
     declared = DECLARED.get(kind)
-    by_name = {each.name: each for each in declared.inputs} if declared else {}
+    by_name = {each.name: each for each in declared.inputs_of(given)} if declared else {}
     found = dict(given)
     for name, value in given.items():
         each = by_name.get(name) or by_name.get(name.partition(".")[0])

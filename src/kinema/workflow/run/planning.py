@@ -18,6 +18,7 @@ from ...core.outside import for_terminal
 from ...weights import store
 from ..findings import Examined
 from ..formats.api import is_link
+from ..nodes.check import wrong_inputs
 from ..nodes.fold import runtime_outputs
 from ..nodes.model_files import INPUT, plain_name
 from ..nodes.table import DECLARED
@@ -29,8 +30,11 @@ from .descriptions import (
 from .given import checked
 from .guides import GUIDES
 from .picture_nodes import EVALUATED
+from .prefix import filled
 from .sampler_steps import SAMPLERS, MediaFiles, SamplerStep, sampled, sampler_step, shown_frames
 from .values import BLOCK, Inputs, Pictures
+
+MAX_SIDE = 16_384
 
 
 class _Unknown(Exception):
@@ -160,7 +164,7 @@ class _Planner:
         self.trouble: list[str] = []
         self.failed: set[str] = {
             node.id for node in found.work.nodes if node.state in ("unknown", "lacks")
-        }  # fmt: skip
+        } | {key for key, _ in wrong_inputs(found.work.running)}  # fmt: skip
 
     def evaluate(self, key: str) -> None:
         """Evaluate a node, after those that it needs."""
@@ -233,6 +237,8 @@ class _Planner:
             step = sampler_step(key, sampled(kind, given), self.files)
             self.found.samplers[key] = step
             return step.result, step.result
+        if "filename_prefix" in given:
+            filled(str(given["filename_prefix"]), MAX_SIDE, MAX_SIDE)
         if kind == "VAEDecode":
             return (self._decoded(key, given["samples"]),)
         if kind in EVALUATED:
