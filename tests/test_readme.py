@@ -50,6 +50,7 @@ USER_FILES = {
         "LoadImage.image=photo.png",
     },
     "cogvideox.md": {"watercolour.safetensors"},
+    "easyanimate.md": {"runs/mini_easyanimate/export"},  # written by the training above them
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
     "mini_tora.md": {"wave.txt"},

@@ -1,4 +1,4 @@
-"""Detect EasyAnimate V5.1 checkpoints in diffusers' layout from their configurations (no torch)."""
+"""Detect EasyAnimate checkpoints in diffusers' layout from their configurations (no torch)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ...core.errors import ModelError
 from ...weights.configs import Config
 from ...weights.names import model_name
 from .cards import CARDS, sizes
+from .paper import cards as paper
 
 PIPELINES = {
     "EasyAnimatePipeline": ("t2v",),
@@ -32,6 +33,8 @@ def recognise(path: Path) -> Card | None:
     if parts is None:
         return None
     kind = parts.text("_class_name", "")
+    if kind == paper.PIPELINE:
+        return paper.of_folder(path)
     if kind not in PIPELINES:
         return None
     try:

@@ -19,3 +19,6 @@ class EasyAnimateOptions(Sampling):
     decode_tiles: Literal["never", "always"] = Field(
         "never", description="encode and decode frames larger than 512x512 in overlapping tiles, for the least memory"
     )
+    motion_module: bool = Field(
+        True, description="use the motion modules; without them every latent frame is a picture of its own (paper)"
+    )

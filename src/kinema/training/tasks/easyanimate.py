@@ -1,0 +1,124 @@
+"""Train EasyAnimate's transformer (arXiv 2405.18991) by flow matching, in its three phases: the image model with its
+text encoder, on single frames; motion modules on clips, with everything else frozen; then everything, on clips
+with given first frames among them.
+
+Shapes: B batch, C channels, T latent frames, h w latent cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ...families.easyanimate.paper.transformer import is_motion
+from ..core import processes
+from ..core.frozen import Frozen
+from ..data.captioner import Captioner
+from ..data.frame_latents import FrameLatents
+from .cogvideox import fast_backward
+from .flow import draw_times, mix, noise_like, weighted_error
+
+Phase = Literal["images", "motion", "video"]
+HELD_OUT_TIMES = (0.5, 0.8, 0.9)
+PICTURES_EVERY, PICTURES = 8, 4
+"""One batch in so many has single frames, so many times as many as clips: a motion module learns to do no harm."""
+
+
+class EasyAnimateTask(Frozen):
+    """transformer (and in "images" and "video" the captioner's text encoder) are trained in place. late: shift of the
+    times towards noise, where layout and motion are decided, in the first part of the training. given: share of clips
+    whose first frame is an input ("video"). judge: scores samples."""
+
+    names_for_adam = (
+        "pos_embed", "adaln_single", "scale_shift_table", "norm", "proj_out.weight", "caption_projection", "shared",
+        "embed_tokens", "relative_attention_bias",
+    )  # fmt: skip
+    object_weight, late_until = 2.0, 0.6
+
+    def __init__(
+        self, transformer: Any, words: Captioner, store: FrameLatents, held_out: FrameLatents, *, phase: Phase,
+        device: str = "cpu", batch: int = 32, late: float = 0.8, given: float = 0.25,
+        judge: Callable[[int], dict[str, Any]] = lambda step: {},
+    ):  # fmt: skip
+        self.phase: Phase = phase
+        self.freeze(transformer, lambda name: self.learns(name))
+        self.transformer, self.words = transformer.to(device), words
+        self.modules: dict[str, nn.Module] = {"transformer": self.transformer}
+        words.text_encoder.requires_grad_(phase != "motion")
+        if phase != "motion":
+            self.modules["text_encoder"] = words.text_encoder
+        self.store, self.held_out, self.device = store, held_out, device
+        self.batch_size, self.late, self.given, self.judge, self.samples = batch, late, given, judge, 0
+
+    def learns(self, name: str) -> bool:
+        """Whether a parameter of the transformer is trained in this phase."""
+        return {"images": not is_motion(name), "motion": is_motion(name), "video": True}[self.phase]
+
+    def predict(
+        self, noisy_BCThw: Tensor, times_B: Tensor, states_BLD: Tensor, image_BCThw: Tensor | None = None
+    ) -> Tensor:  # fmt: skip
+        with fast_backward(self.device), self.transformer.with_motion(self.phase != "images"):
+            found: Tensor = self.transformer(noisy_BCThw, states_BLD, 1000 * times_B.to(self.device), image_BCThw)
+        return found
+
+    def clips(self, store: FrameLatents, index: Tensor, frames: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Latents (B, C, T, h, w) and weights (B, T, h, w)."""
+        index = index.to(store.latents.device)
+        latents = store.latents[index][:, frames].float().transpose(1, 2)
+        return latents, 1 + self.object_weight * store.weight[index][:, frames].float()
+
+    def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        single = self.phase == "images" or step % PICTURES_EVERY == PICTURES_EVERY - 1
+        count = self.batch_size * (PICTURES if single else 1)
+        index = torch.randint(len(self.store), (count,), generator=generator)
+        x0, weight = self.clips(self.store, index)
+        if single:  # the first frame, encoded alone as a picture is, as often as all others together
+            when = torch.randint(1, x0.shape[2], (count,), generator=generator)
+            when = (when * (torch.rand(count, generator=generator) < 0.5)).to(x0.device)
+            rows = torch.arange(count, device=x0.device)
+            x0, weight = x0[rows, :, when][:, :, None], weight[rows, when][:, None]
+        late = self.late if progress < self.late_until else 0.0
+        times = draw_times(count, 0.3 + late, generator).to(x0.device)
+        noisy, target = mix(x0, noise_like(x0, generator), times)
+        image = None
+        if self.phase == "video" and not single:
+            image = given_first(x0, torch.rand(count, generator=generator) < self.given)
+        with torch.set_grad_enabled(self.phase != "motion"):
+            states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
+        self.samples += count * processes.count()
+        return weighted_error(self.predict(noisy, times, states, image), target, weight), {}
+
+    @torch.no_grad()
+    def evaluate(self, step: int) -> dict[str, Any]:
+        """Return held-out errors of whole clips with fixed noise, the rise in per cent without words, and ("video") the
+        change in per cent with the first frame given."""
+        index = torch.arange(min(32, len(self.held_out)))
+        x0, weight = self.clips(self.held_out, index)
+        noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
+        states = self.words.held_out(self.held_out.seed.tolist()[: len(x0)])
+        silent = self.words.embed([""]).expand_as(states)
+        found: dict[str, Any] = {}
+        for time in HELD_OUT_TIMES:
+            times = torch.full((len(x0),), time, device=x0.device)
+            noisy, target = mix(x0, noise, times)
+            error = float(weighted_error(self.predict(noisy, times, states), target, weight))
+            without = float(weighted_error(self.predict(noisy, times, silent), target, weight))
+            found[f"error_{time}"] = round(error, 4)
+            found[f"silent_percent_{time}"] = round(100 * (without / error - 1), 1)
+            if self.phase == "video":
+                image = given_first(x0, torch.ones(len(x0), dtype=torch.bool))
+                other = float(weighted_error(self.predict(noisy, times, states, image), target, weight))
+                found[f"first_percent_{time}"] = round(100 * (other / error - 1), 1)
+        return found | {"samples": self.samples} | self.judge(step)
+
+
+def given_first(x0_BCThw: Tensor, given_B: Tensor) -> Tensor:
+    """The image input of clips (B, C + 1, T, h, w): their first latent frames and where they are given, else zeros."""
+    image = x0_BCThw.new_zeros(x0_BCThw.shape[0], x0_BCThw.shape[1] + 1, *x0_BCThw.shape[2:])
+    chosen = given_B.to(x0_BCThw).view(-1, 1, 1, 1)
+    image[:, :-1, 0] = x0_BCThw[:, :, 0] * chosen
+    image[:, -1:, 0] = chosen
+    return image
