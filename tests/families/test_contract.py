@@ -191,7 +191,8 @@ def test_conditions_count_or_are_refused(engine, plain, media, name):
     """A condition that the card declares changes the picture; any other is refused."""
     card = engine.family.card
     frames = FEW if card.frames.step == 1 else min(card.frames.trained, MOST)
-    wanted = quick(engine, conditions=examples(media)[name], frames=frames, fps=8)
+    size = {"width": plain.shape[2], "height": plain.shape[1]} if name == "source:grown" else {}
+    wanted = quick(engine, conditions=examples(media)[name], frames=frames, fps=8, **size)
     kind = name.split(":")[0] if name.startswith(("source:", "mask:")) else name
     if "controlnet" in card.options and name.startswith(("image:", "control:")):
         with pytest.raises(RequestError, match="requires a ControlNet or SparseCtrl"):
