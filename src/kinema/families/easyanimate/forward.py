@@ -13,7 +13,7 @@ Rotary = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundText:
     """text_BLD: projected states of the branches. rotary: cosines and sines (L, D) of the video tokens."""
 
     text_BLD: torch.Tensor
@@ -26,15 +26,15 @@ def prepare(model: Any) -> None:
         block.attn1.set_processor(JointAttention())
 
 
-def bind(model: Any, text_BLD: torch.Tensor, shape: tuple[int, ...]) -> Bound:
+def bind(model: Any, text_BLD: torch.Tensor, shape: tuple[int, ...]) -> BoundText:
     """Project the text states. shape: of the latents, (1, C, T, h, w)."""
     rotary = model.rope_embedding(torch.empty(shape, device="meta"))
     table = tuple(part.to(text_BLD.device) for part in rotary)
-    return Bound(model.text_proj(text_BLD), (table[0], table[1]))
+    return BoundText(model.text_proj(text_BLD), (table[0], table[1]))
 
 
 def forward(
-    model: Any, x_BCTHW: torch.Tensor, t_B: torch.Tensor, bound: Bound, beside_BCTHW: torch.Tensor | None
+    model: Any, x_BCTHW: torch.Tensor, t_B: torch.Tensor, bound: BoundText, beside_BCTHW: torch.Tensor | None
 ) -> torch.Tensor:  # fmt: skip
     """The network's output, (B, C, T, h, w). t_B: timesteps. beside_BCTHW: channels next to the latents."""
     batch, channels, frames, height, width = x_BCTHW.shape

@@ -203,7 +203,7 @@ class EasyAnimateFamily:
     def predict(self, cond: EasyAnimateCond, span: Span) -> Predict:
         model = self.parts.transformer
         adapters.use(model, cond.styles)  # another request may have been encoded since
-        bound: dict[tuple[str, ...], forward.Bound] = {}
+        bound: dict[tuple[str, ...], forward.BoundText] = {}
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
