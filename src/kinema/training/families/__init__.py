@@ -48,6 +48,9 @@ LEARNERS = {
         variants=("t2v", "vace", "t2v-a14b-high", "t2v-a14b-low"),
     ),
     "cogvideox": Kind("cogvideox", "CogVideoXLearner", "", part="transformer", dtype="bfloat16", images=False),
+    "easyanimate": Kind(
+        "easyanimate", "EasyAnimateLearner", "", part="transformer", dtype="bfloat16", images=False, variants=("t2v",)
+    ),
 }
 
 
