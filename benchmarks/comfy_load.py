@@ -166,7 +166,7 @@ def pixels_of(body: dict[str, Any], folder: Path) -> bytes:
 
     written = comfy_stand_in.run(
         examine(parse_api(body, "prompt")), models={}, inputs=None, outputs=_Files(), cache=None, engines=None,
-        report=lambda _event: None, carry={},
+        report=lambda _event: None, carry={}, states=None,
     )  # fmt: skip
     return Image.open(written[0].path).convert("RGB").tobytes()
 

@@ -292,6 +292,7 @@ def ddpm(loop, x):
 LOOPS = {
     "heun": heun, "dpm_2": dpm_2, "dpm_2_ancestral": dpm_2_ancestral, "dpmpp_2s_ancestral": dpmpp_2s_ancestral,
     "dpmpp_sde": dpmpp_sde, "dpmpp_2m_sde": dpmpp_2m_sde, "dpmpp_3m_sde": dpmpp_3m_sde, "lms": lms, "ipndm": ipndm,
+    "dpmpp_sde_gpu": dpmpp_sde, "dpmpp_2m_sde_gpu": dpmpp_2m_sde, "dpmpp_3m_sde_gpu": dpmpp_3m_sde,
     "gradient_estimation": gradient_estimation, "ddim": euler, "ddpm": ddpm, "deis": deis,
     "er_sde": er_sde,
 }  # fmt: skip
@@ -307,7 +308,7 @@ def test_each_step_is_the_published_one(name, prediction):
     whole = FLOW_SIGMAS if prediction == FLOW else sigmas_of("karras", SVD, 9)
     for sigmas in (whole, whole[1:], whole[:-1]):
         begin = x * sigmas[0]
-        moved = [0.9999, *sigmas[1:]] if name in NEED_SIGNAL and sigmas[0] == 1 else sigmas
+        moved = [0.9999, *sigmas[1:]] if name.removesuffix("_gpu") in NEED_SIGNAL and sigmas[0] == 1 else sigmas
         loop = Loop(prediction, moved)
         expected = LOOPS[name](loop, begin)
         expected = expected / loop.alpha(sigmas[-1])

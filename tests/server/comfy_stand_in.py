@@ -21,7 +21,7 @@ from kinema.workflow.run.values import NodeEvent, Written
 PREFIX = {"SaveImage": "filename_prefix", "SaveVideo": "filename_prefix", "SaveAnimatedWEBP": "filename_prefix"}
 
 
-def run(work, *, models, inputs, outputs, cache, engines, report, carry) -> list[Written]:
+def run(work, *, models, inputs, outputs, cache, engines, report, carry, states) -> list[Written]:
     """`cfg` is the time of a step in seconds; `denoise` 0.5 is a sampler that fails, 0.25 one that ends its process."""
     values: dict[str, str] = {}
     written: list[Written] = []

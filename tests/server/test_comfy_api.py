@@ -151,6 +151,23 @@ def test_a_client_that_drops_and_returns_sees_the_end(client):
     assert "executed" in types and types[-2] == "execution_success"
 
 
+def test_another_server_process_on_the_same_jobs_says_the_same(client, store, address):
+    with (
+        JobStore.open(f"sqlite:///{store.database.where}", kinds=comfy_stand_in.KINDS) as again,
+        serving(again, planners=1) as elsewhere,
+    ):
+        other = ComfyClient(elsewhere)
+        other.id = client.id
+        with client.socket() as here, other.socket() as there:
+            id = client.submit(prompt(seed=60, steps=4, step_s=0.05))
+            said = [
+                [each["type"] for each in until_end(link, id) if each["type"] not in ("status", "progress_state")]
+                for link in (here, there)
+            ]
+        assert [name for name in said[0] if name != "progress"] == [name for name in said[1] if name != "progress"]
+        assert other.ask(f"/history/{id}")[1] == client.ask(f"/history/{id}")[1] != {}
+
+
 def test_what_a_prompt_is_answered(client, store):
     """ComfyUI's error types, by node and for the whole prompt; only ancestors of outputs are checked."""
     before = len(store.list(limit=500))

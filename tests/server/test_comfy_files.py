@@ -134,9 +134,10 @@ def test_named_files_outlive_a_cleaning_of_the_store(site):
         ("a.png", b"not a picture", {}, 422), ("a.html", b"<script>alert(1)</script>", {}, 422),
         ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", {}, 422), ("..", png(), {}, 422),
         ("a.png", png(), {"subfolder": "../../etc"}, 422), ("a.png", png(), {"type": "output"}, 422),
-        ("a.png", png()[:60], {}, 422), ("x" * 400 + ".png", png(), {}, 422), ("a.png", png() * 3000, {}, 413),
+        ("a.png", png(0, (9000, 9000), "1"), {}, 422), ("a.png", png()[:60], {}, 422),
+        ("x" * 400 + ".png", png(), {}, 422), ("a.png", png() * 3000, {}, 413),
     ],
-    ids=("no-picture", "html", "svg", "dots", "escape", "folder", "truncated", "long", "large"),
+    ids=("no-picture", "html", "svg", "dots", "escape", "folder", "pixels", "truncated", "long", "large"),
 )  # fmt: skip
 def test_illegal_uploads(site, name, data, fields, status):
     client = site(max_upload_bytes=100_000).client
@@ -298,7 +299,7 @@ def test_the_interface_behind_the_token(site, tmp_path):
     assert last.status_code == 429
 
 
-def test_the_page_that_is_served_without_a_token(site, tmp_path):
+def test_the_page_that_is_served_without_a_token(site, tmp_path, monkeypatch):
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "index.html").write_text("<title>the interface</title>")
     from kinema.core.errors import RequestError
@@ -310,6 +311,10 @@ def test_the_page_that_is_served_without_a_token(site, tmp_path):
     assert client.get("/ui/no-such-file.js").status_code == 404
     with pytest.raises(RequestError, match=r"no index\.html"):
         interface_folder(str(tmp_path / "nothing"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(RequestError, match="not installed") as refused:
+        interface_folder("auto")
+    assert "pip install --no-deps comfyui-frontend-package==" in str(refused.value.legal)
 
 
 def test_object_info_reads_no_files():

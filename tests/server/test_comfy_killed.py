@@ -47,8 +47,8 @@ def test_a_prompt_that_kills_its_worker_is_set_aside(tmp_path):
 
 @pytest.mark.slow
 def test_a_real_workflow_goes_on_after_kill_9_of_the_server(tmp_path):
-    """With the miniature: the file has the bytes of an uninterrupted run elsewhere, and the same prompt again computes
-    nothing."""
+    """With the miniature: its sampler goes on from its kept state, the file has the bytes of an uninterrupted run
+    elsewhere, and the same prompt again computes nothing."""
     from comfy_load import LoadServer
     from comfy_stand_in import prompt
 
@@ -67,6 +67,7 @@ def test_a_real_workflow_goes_on_after_kill_9_of_the_server(tmp_path):
             record = server.ask(f"/history/{id}")[id]
             assert record["status"]["completed"], record["status"]
             [file] = record["outputs"]["28"]["images"]
+            assert bool(events_of(home, id, "resumed")) is kill
             began = time.monotonic()
             again = server.ask("/prompt", {"prompt": body})["prompt_id"]
             until(lambda: server.ask(f"/history/{again}"))
@@ -90,8 +91,12 @@ def until(is_true) -> None:
 
 def progress_of(home: Path, id: str) -> int:
     """The step that the sampler of a prompt has reached, as its worker has stored it."""
+    return max((data["value"] for data in events_of(home, id, "node_progress") if data["node"] == "3"), default=0)
+
+
+def events_of(home: Path, id: str, kind: str) -> list[dict]:
     with sqlite3.connect(home / "jobs.sqlite") as db:
         rows = db.execute("SELECT e.data FROM kinema_job_events e JOIN kinema_prompts p ON p.job = e.job "
-                          "WHERE p.id = ? AND e.kind = 'node_progress'", (id,)).fetchall()  # fmt: skip
+                          "WHERE p.id = ? AND e.kind = ?", (id, kind)).fetchall()  # fmt: skip
     db.close()
-    return max((json.loads(row[0])["value"] for row in rows if json.loads(row[0])["node"] == "3"), default=0)
+    return [json.loads(row[0]) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from random import Random
 
 import pytest
 from blake3 import blake3
@@ -193,3 +194,45 @@ def test_labels_have_limits():
     for wrong in ([], {"": "x"}, {"a": None}, {"a": "\u202e"}, {"x" * 41: ""}, {f"{n}": "" for n in range(17)}):
         with pytest.raises(V2Refused):
             labels_of(wrong)
+
+
+def changed(random: Random, value: object) -> None:
+    """Replace, delete or rename something deep in a JSON value."""
+    junk = (None, True, -1, 1e308, 2**70, "", "\x00", "../a", [], ["3", 0], ["3", 99], ["no", 0], [["3", 0]], {},
+            asset(None), {"__value__": [1]}, {"__type": "core/ASSET"}, "a.png [output]")  # fmt: skip
+    holder, key = None, None
+    while isinstance(value, dict | list) and value and random.random() < 0.85:
+        holder, key = value, random.choice([*value] if isinstance(value, dict) else range(len(value)))
+        value = value[key]
+    if holder is None:
+        return
+    if random.random() < 0.2:
+        del holder[key]
+    elif random.random() < 0.1 and isinstance(holder, dict):
+        holder[random.choice(["x", "inputs", "class_type"])] = holder.pop(key)
+    else:
+        holder[key] = json.loads(json.dumps(random.choice(junk)))
+
+
+@pytest.mark.parametrize("num", [50, pytest.param(4000, marks=pytest.mark.slow)])
+def test_no_change_of_a_legal_job_is_a_fault(site, num):
+    """A job that is taken can be shown, whatever is in it."""
+    found, random, seen = site(max_queued=num), Random(5), set()
+    low = ComfyLow("http://localhost:8188", client=found.client)
+    id = low.post_assets(io.BytesIO(b"abc"), "image/png", "a.png").id
+    legal = json.dumps({
+        "workflow": {**prompt(), **loading(asset(id))}, "metadata": {"a": "b"},
+        "extra_data": {"kinema": {"models": {"a": "none"}}, "extra_pnginfo": {"workflow": {"id": 1}}, "assets": 1},
+    })  # fmt: skip
+    for _ in range(num):
+        body = json.loads(legal)
+        for _ in range(random.randint(0, 3)):
+            changed(random, body)
+        sent = json.dumps(body)
+        answer = found.client.post(f"{API}/jobs", content=sent, headers={"content-type": "application/json"})
+        seen.add(answer.status_code)
+        assert answer.status_code in (201, 400, 422), (answer.text, sent)
+        if answer.status_code == 201:
+            own = f"{API}/jobs/{answer.json()['id']}"
+            assert all(found.client.get(f"{own}{more}").status_code == 200 for more in ("", "/workflow")), sent
+    assert seen >= {201, 422}

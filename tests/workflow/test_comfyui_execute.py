@@ -202,6 +202,26 @@ def test_a_stopped_run_leaves_no_file_and_keeps_what_is_done(engines, tmp_path):
     assert engines.calls == (1, 1), "the latents were kept"
 
 
+def test_a_killed_sampler_goes_on_where_it_was(engines, tmp_path, monkeypatch):
+    monkeypatch.setattr("kinema.workflow.run.kept_sampling.KEEP_S", 0.0)
+    seen = []
+
+    def report(event):
+        seen.extend([event.data["value"]] if (event.kind, event.node) == ("progress", "sampler") else [])
+        if len(seen) == 3 and event.kind == "preview":
+            raise Cancelled("killed")
+
+    with pytest.raises(Cancelled):
+        run(text_to_video(steps=5, sampler_name="dpmpp_2m"), engines, tmp_path, report=report)
+    assert len(list((tmp_path / "cache" / "drafts").iterdir())) == 1
+    run(text_to_video(steps=5, sampler_name="dpmpp_2m"), engines, tmp_path, report=report)
+    assert seen == [1, 2, 3, 3, 4, 5] and not list((tmp_path / "cache" / "drafts").iterdir())
+    (resumed,) = (np.load(path) for path in (tmp_path / "cache").glob("??/*.npy") if np.load(path).shape[1] == 16)
+    run(text_to_video(steps=5, sampler_name="dpmpp_2m"), engines, tmp_path / "other")
+    (whole,) = (np.load(path) for path in (tmp_path / "other").glob("cache/??/*.npy") if np.load(path).shape[1] == 16)
+    assert np.array_equal(resumed, whole)
+
+
 def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
     graph = text_to_video() | {
         "load": node("LoadImage", image="none.png"),

@@ -47,9 +47,10 @@ Sampler = Literal[
     "checkpoint", "euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpmpp_2s_ancestral",
     "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "ddpm", "lcm", "ipndm", "res_multistep",
     "gradient_estimation", "ddim", "deis", "er_sde", "uni_pc", "uni_pc_bh2",
+    "dpmpp_sde_gpu", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde_gpu",
 ]  # fmt: skip
 """The checkpoint's own, or those of diffusion/samplers.py."""
-TWICE = ("heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde")
+TWICE = ("heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_sde_gpu")
 """Samplers that evaluate the network twice in a step."""
 Schedule = Literal[
     "checkpoint", "simple", "normal", "sgm_uniform", "karras", "exponential", "beta", "ddim_uniform", "kl_optimal",

@@ -134,7 +134,9 @@ def sampler(
 
 
 UNI_PC = ("uni_pc", "uni_pc_bh2")
-NEED_SIGNAL = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde", "er_sde")
+NEED_SIGNAL = (
+    "dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde", "er_sde", "dpmpp_sde_gpu", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde_gpu"
+)  # fmt: skip
 """Solvers that divide by the signal."""
 SAMPLERS: dict[str, Solver] = {
     "euler": Solver(euler), "euler_ancestral": Solver(euler_ancestral), "heun": HEUN, "dpm_2": DPM_2,
@@ -144,6 +146,8 @@ SAMPLERS: dict[str, Solver] = {
     "lcm": Solver(lcm), "ipndm": Solver(ipndm, derivatives=True), "res_multistep": Solver(res_multistep),
     "gradient_estimation": Solver(gradient_estimation, derivatives=True), "ddim": Solver(euler),
     "deis": Solver(deis, derivatives=True), "er_sde": Solver(er_sde),
-    "uni_pc": Solver(uni_pc), "uni_pc_bh2": Solver(uni_pc),
+    "uni_pc": Solver(uni_pc), "uni_pc_bh2": Solver(uni_pc), "dpmpp_sde_gpu": DPMPP_SDE,
+    "dpmpp_2m_sde_gpu": Solver(dpmpp_2m_sde), "dpmpp_3m_sde_gpu": Solver(dpmpp_3m_sde),
 }  # fmt: skip
-"""`ddim` (arXiv 2010.02502) without its noise is Euler's step in these variables."""
+"""`ddim` (arXiv 2010.02502) without its noise is Euler's step in these variables. The names with _gpu say where ComfyUI
+draws noise whose values are not reproduced here."""

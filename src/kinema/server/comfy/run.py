@@ -1,8 +1,8 @@
 """Run a workflow in a worker: its nodes' events become events of the job, its files media with names of their own.
 
-An attempt that follows a killed one takes the results of finished nodes from the cache of nodes, so it goes on at the
-first node without a result. It counts as going on, for the limit of attempts, if it finishes a node that takes long
-(one that reports progress) and that no earlier attempt has finished.
+An attempt that follows a killed one takes the results of finished nodes from the cache of nodes, and a sampler goes on
+from the state that was kept of it. An attempt counts as going on, for the limit of attempts, if it keeps a newer state,
+or finishes a node that takes long (one that reports progress) and that no earlier attempt has finished.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def run_prompt(context: Context, body: dict[str, Any], runner: Runner | None = N
     """Run the prompt of a job's body. Raises what its nodes raise."""
     work = examine(parse_api(body["prompt"], SOURCE))
     outputs = JobOutputs(ResultNames(context.claim.store.database), context.job.id, context.folder / "results")
-    report = NodeReports(context, outputs, {node.id for node in work.nodes})
     with hashes_found_by(context.media.path), contextlib.ExitStack() as stack:
+        report = NodeReports(context, outputs, {node.id for node in work.nodes}, stack)
         run, cache = (runner, None) if runner is not None else _real(context, stack)
         try:
             written = run(
                 work, models=body["models"], inputs=JobInputs(context, body["files"]), outputs=outputs, cache=cache,
-                engines=context.engines, report=report, carry=_carried(context, body),
+                engines=context.engines, report=report, carry=_carried(context, body), states=report,
             )  # fmt: skip
         except (Cancelled, Returned):
             raise
@@ -110,16 +110,19 @@ class JobInputs:
 
 @dataclass
 class NodeReports:
-    """The events of nodes as those of a job. nodes: the ids of those that run."""
+    """The events of nodes as those of a job, and the states of its samplers. nodes: the ids of those that run. until:
+    closes after the run."""
 
     context: Context
     outputs: JobOutputs
     nodes: set[str]
+    until: contextlib.ExitStack
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: list[dict[str, Any]] = field(default_factory=list)
     _stored: dict[Path, tuple[Written, ResultName]] = field(default_factory=dict)
     _cached: list[str] | None = field(default_factory=list)
     _running: str = ""
+    _kept_node: str = ""
     _counted: tuple[str, float, float] = ("", 0.0, 0.0)
     _told_s: float = 0.0
     _finished: list[str] = field(default_factory=list)
@@ -147,11 +150,45 @@ class NodeReports:
             frames = event.data["frames"]
             self.context.preview(Preview("preview", step, steps, frames=frames), jpeg_of, node=node)
         elif event.kind == "executed":
+            self._kept_node = ""
             for each in event.data.get("written", ()):
                 self.store(each)
             tell("node", {"event": "executed", "node": node, "output": self.shown.get(node, {})})
             self._went_on(node)
-        self.context.check()
+        if self._kept_node != node or self.context.stopping() != "pause":  # which is left to `keep`
+            self.context.check()
+
+    def kept(self, key: str) -> Any:
+        """The state that an earlier attempt kept of a sampler (workflow/run/running.py: SamplerStates). torch gets the
+        number of threads of that attempt: sums of another number differ in their last bits."""
+        kept = self.context.claim.kept
+        if kept is None or kept.facts.get("sampler") != key:
+            return None
+        import torch
+
+        from ...engine.resume import SamplingState
+
+        try:
+            path, facts = self.context.kept() or (Path(), {})
+            state = SamplingState.read(path)
+        except KinemaError as error:
+            self.context.note(f"The kept state cannot be used; the sampler begins again: {error}")
+            return None
+        self.until.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(facts["threads"])
+        self.context.outbox.event("resumed", {"step": state.step})
+        return state
+
+    def keep(self, key: str, node: str, state: Any) -> None:
+        """Keep the state of a sampler if it is time; raise if the work should stop."""
+        import torch
+
+        self._kept_node = node
+        if self.context.due_to_keep():
+            facts = {"nodes": self._finished, "sampler": key, "threads": torch.get_num_threads()}
+            self.context.keep(state.save, facts)
+        else:
+            self.context.check()
 
     def _begin(self) -> None:
         """Tell once which results were at hand."""

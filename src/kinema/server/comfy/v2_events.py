@@ -47,12 +47,9 @@ class V2Events:
         while not found:
             page = self.prompts.events(self.record.job, self.at, limit=PAGE)
             if not page:
-                gone = self.prompts.find(self.record.id) is None
-                return (
-                    [ServerEvent(self.at, "status", {"status": "expired", "queue_position": None}, True)]
-                    if gone
-                    else []
-                )
+                if self.prompts.find(self.record.id) is not None:
+                    return []
+                return [ServerEvent(self.at, "status", {"status": "expired", "queue_position": None}, True)]
             newest = page[-1].number
             for event in page:
                 found += self._of(event, event.number == newest)

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,8 @@ DEFAULT_GB = 20.0
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 ATTEMPTS = 5
 """To read a result that another process may remove meanwhile."""
+DRAFTS, DRAFT_S = "drafts", 7 * 86_400.0
+"""Folder of unfinished results, and the seconds for which they are kept."""
 SLACK = 0.02
 """Share of the cap by which the folder may grow before old results are removed."""
 SIZE_VARIABLE = "KINEMA_WORKFLOW_CACHE_GB"
@@ -129,6 +132,10 @@ class NodeCache:
                 raise MediaError(f"{self.folder}: cannot be written ({error.strerror}).") from error
             raise
 
+    def draft(self, key: str) -> Path:
+        """A file for the unfinished state of a result. Old ones are removed."""
+        return self.folder / DRAFTS / f"{key}.safetensors"
+
     def put(self, key: str, suffix: str, text: str) -> None:
         """Store a text in place of the result that is there, if any. Raises OSError."""
         path = self._path(key, suffix)
@@ -168,6 +175,10 @@ class NodeCache:
     def evict(self) -> None:
         """Remove the results used longest ago, down to the cap."""
         self._remove_to(self.max_bytes)
+        for path in self.folder.glob(f"{DRAFTS}/*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > DRAFT_S:
+                    path.unlink()
 
     def _remove_to(self, most: int) -> tuple[int, int]:
         entries = sorted(self._entries())

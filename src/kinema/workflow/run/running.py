@@ -17,6 +17,7 @@ from ...core.errors import MediaError
 from ...core.events import Event, OnEvent, Preview, Progress
 from .cache import NodeCache
 from .descriptions import LatentClip, MediaUse
+from .kept_sampling import KeptSampling
 from .keys import Keys
 from .media_files import SUFFIX, Canvas, write_media
 from .planning import DecodeStep, PlannedWorkflow
@@ -34,16 +35,29 @@ class Engines(Protocol):
         ...
 
 
+class SamplerStates(Protocol):
+    """Where the state of a sampler is kept while it runs, by the key of its result."""
+
+    def kept(self, key: str, /) -> Any:
+        """The state that an interrupted run left (engine/resume.py: SamplingState); None if there is none."""
+        ...
+
+    def keep(self, key: str, node: str, state: Any, /) -> None:
+        """Called after each step of a node, outside its events; may raise to stop."""
+        ...
+
+
 class WorkflowRun:
     """One run. saved: the nodes that write files, by class. carry: the graph as it is written into them."""
 
     def __init__(
         self, planned: PlannedWorkflow, keys: Keys, cache: NodeCache, engines: Engines, outputs: Outputs,
         saved: Mapping[str, Callable[..., list[Written]]], carry: Mapping[str, Any],
-        report: Callable[[NodeEvent], None],
+        report: Callable[[NodeEvent], None], states: SamplerStates | None = None,
     ) -> None:  # fmt: skip
         self.planned, self.keys, self.cache, self.engines = planned, keys, cache, engines
         self.outputs, self.saved, self.carry, self.report = outputs, saved, carry, report
+        self.states = states
 
     def run(self) -> list[Written]:
         """Execute; returns what the results are, in their order. Raises what nodes raise, and what `report` raises."""
@@ -104,8 +118,19 @@ class WorkflowRun:
                 part.start, part.stop, 1.0 if sigmas else part.denoise, part.add_noise, part.leftover, sigmas
             )  # fmt: skip
             latents = self._latents(step.latent, step, engine, plan)
-            found = engine.sample_latents(plan, segment, latents, on_event=on_event)
+            found = self._sampled(step.node, engine, plan, segment, latents, on_event)
         _save_array(found.numpy(), target)
+
+    def _sampled(self, node: str, engine: Any, plan: Any, segment: Any, latents: Any, on_event: Any) -> Any:
+        """The latents of a sampler, which goes on from the state that an interrupted run left."""
+        key = self.keys.node(node)
+        run = partial(engine.sample_latents, plan, segment, latents, on_event=on_event, keep_every=1)
+        if self.states is not None:
+            return run(state=self.states.kept(key), keep=partial(self.states.keep, key, node))
+        draft = KeptSampling(self.cache.draft(key))
+        found = run(state=draft.read(plan), keep=draft.keep)
+        draft.remove()
+        return found
 
     def _media(self, media: MediaUse, canvas: Canvas) -> str:
         """The file of pictures for a condition, written now."""
