@@ -98,6 +98,7 @@ def test_what_is_no_request_is_refused(site, how, status):
     assert answer.status_code == status, answer.text
     if method != "HEAD":
         assert answer.json()["error"]["code"] and answer.json()["error"]["message"]
+        assert answer.text.count("Legal:") <= 1
     assert found.store.list() == []
 
 

@@ -238,6 +238,8 @@ def test_everything_wrong_is_named_before_anything_runs(engines, tmp_path):
         run(graph, engines, tmp_path)
     assert "none.png is not in" in str(error.value) and "euler_cfg_pp" in str(error.value)
     assert "filename_prefix = '../x'" in str(error.value)
+    with pytest.raises(RequestError, match=r"seed = 3000.* from 0 to 18446744073709551615"):
+        run(text_to_video(seed=3 * 10**22), engines, tmp_path)
     assert engines.calls == (0, 0) and not (tmp_path / "out").exists()
 
 

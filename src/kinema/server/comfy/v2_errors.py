@@ -61,11 +61,10 @@ def refused_of(error: KinemaError) -> V2Refused:
         status = 503
     if status >= 500:
         return V2Refused(status, "unavailable", str(error))
-    legal = f" Legal: {facts['legal']}." if facts.get("legal") else ""
     details = {
         name: facts[name] for name in ("field", "value", "legal", "nearest") if facts.get(name) not in (None, "")
     }
-    return V2Refused(400 if status == 422 else status, "invalid_request", f"{facts['message']}{legal}", details)
+    return V2Refused(400 if status == 422 else status, "invalid_request", str(error), details)
 
 
 def enveloped(response: Response) -> Response:

@@ -7,6 +7,7 @@ import reprlib
 from typing import Any
 
 from ...core.outside import for_terminal
+from ...workflow.nodes.check import exact
 from ...workflow.nodes.declaration import MAX_SEED, DeclaredInput
 
 ROUNDED = 2_000
@@ -38,10 +39,10 @@ def typed_value(each: DeclaredInput, value: Any) -> tuple[Any, dict[str, Any] | 
         plain = MAX_SEED
     if each.low is not None and plain < each.low:
         return None, node_error("value_smaller_than_min", "A value is too small.",
-                                f"{each.name} = {shown}; the least is {each.low:g}", **told)  # fmt: skip
+                                f"{each.name} = {shown}; the least is {exact(each.low)}", **told)  # fmt: skip
     if each.high is not None and plain > each.high:
         return None, node_error("value_bigger_than_max", "A value is too large.",
-                                f"{each.name} = {shown}; the most is {each.high:g}", **told)  # fmt: skip
+                                f"{each.name} = {shown}; the most is {exact(each.high)}", **told)  # fmt: skip
     if each.options and str(plain) not in each.options:
         return None, node_error("value_not_in_list", "A value is not one of the choices.",
                                 f"{each.name} = {shown}; legal: {', '.join(each.options)}", **told)  # fmt: skip

@@ -53,6 +53,11 @@ def _leads_somewhere(link: Any, prompt: Mapping[str, Mapping[str, Any]]) -> bool
     return slot >= 0 and (declared is None or slot < len(declared.outputs))
 
 
+def exact(number: float) -> str:
+    """A limit in all its digits."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
 def illegal(value: Any, declared: DeclaredInput) -> str:
     """What is legal for an input, if the value is not."""
     kinds: dict[str, tuple[type, ...]] = {
@@ -66,7 +71,7 @@ def illegal(value: Any, declared: DeclaredInput) -> str:
         return ""
     low, high = declared.low, declared.high
     legal = names.get(declared.type, "the name of a file" if declared.folder else "a name")
-    legal += f" from {low:g} to {high:g}" if low is not None and high is not None else ""
+    legal += f" from {exact(low)} to {exact(high)}" if low is not None and high is not None else ""
     is_kind = isinstance(value, kinds[declared.type]) and (declared.type == "BOOLEAN") is isinstance(value, bool)
     is_whole = declared.type == "INT" and isinstance(value, float) and value.is_integer()
     if not (is_kind or is_whole):

@@ -6,6 +6,7 @@ once. Of a switch, only the chosen side is evaluated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ from .sampler_steps import SAMPLERS, MediaFiles, SamplerStep, sampled, sampler_s
 from .values import BLOCK, Inputs, Pictures
 
 MAX_SIDE = 16_384
+_OPTION = re.compile(r"; --[a-z]+ [^.]*\.$")
 
 
 class _Unknown(Exception):
@@ -99,9 +101,10 @@ class PlannedWorkflow:
         return sorted({name for node in self.nodes.values() for name in input_files(node).values()})
 
     def remarks(self) -> list[str]:
-        """How the results differ from ComfyUI's, and the notes of the plans."""
+        """How the results differ from ComfyUI's, and the notes of the plans, without options of `kinema generate`."""
         plans = [step.plan for step in self.samplers.values()]
-        return list(dict.fromkeys((*self.notes, *(note for plan in plans for note in (*plan.changes, *plan.notes)))))
+        found = (*self.notes, *(note for plan in plans for note in (*plan.changes, *plan.notes)))
+        return list(dict.fromkeys(_OPTION.sub(".", note) for note in found))
 
     def outside(self) -> list[str]:
         """What is outside the domains of the models; of pictures only those that are known before the run."""
