@@ -102,7 +102,7 @@ def test_nodes_that_kinema_lacks_say_what_is_missing(real_data):
         (5, [3, "fixed", 0], "node 6 (KSampler): steps = 0. Legal: a whole number from 1 to 10000."),
         (5, [3, "fixed", 9, True], "node 6 (KSampler): cfg = True. Legal: a number from 0 to 100."),
         (5, [3, "fixed", 9, 3, "eular"], "node 6 (KSampler): sampler_name = 'eular'. Legal: euler, euler_cfg_pp"),
-        (5, [-1], "node 6 (KSampler): seed = -1. Legal: a whole number from 0 to 1.84467e+19."),
+        (5, [-1], "node 6 (KSampler): seed = -1. Legal: a whole number from 0 to 18446744073709551615."),
         (2, [7], "node 3 (CLIPTextEncode): text = 7. Legal: a text."),
     ],
 )
