@@ -442,7 +442,7 @@ def test_lists_stay_quick_with_five_thousand_jobs(tmp_path):
             for _ in range(10):
                 page, total = prompts.page(("completed", "failed", "cancelled"), **query)
                 assert len([line_of(each) for each in page]) == query["limit"] and total == 5000
-            assert (time.process_time() - began) / 10 < 0.025, query
+            assert (time.process_time() - began) / 10 < 0.04, query  # 0.11 without the index
 
 
 def test_hostile_prompts_are_refused_within_bounds(client, address, store):
