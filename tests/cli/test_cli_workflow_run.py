@@ -39,4 +39,7 @@ def test_a_refusal_comes_before_any_file(real_data: Path) -> None:
     assert strange.exit_code == 2 and "--anyway" in strange.stderr, "words that the miniature does not know"
     other = run("workflow", "run", file, *WAN, *WORDS, "-o", "a.mp4")
     assert other.exit_code == 2 and "writes .webp" in other.stderr
+    for folder in ("/proc/none", "/proc/none.webp/"):  # no folder can be made there, even by root
+        nowhere = run("workflow", "run", file, *WAN, *WORDS, "-o", folder)
+        assert nowhere.exit_code == 2 and "/proc cannot be written to" in nowhere.stderr
     assert not list(Path().glob("*.webp")) and not list(Path().glob("*.mp4"))

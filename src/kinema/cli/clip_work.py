@@ -73,4 +73,6 @@ def result_text(found: dict[str, Any]) -> str:
 
 def readable(num_bytes: int) -> str:
     """Return a number of bytes with its unit."""
+    if num_bytes >= 1e9:
+        return f"{num_bytes / 1e9:.1f} GB"
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"

@@ -48,10 +48,7 @@ def run_to_files(
     from ..workflow.run.execute import run_workflow
     from ..workflow.run.folders import FolderInputs, FolderOutputs
 
-    single = Path(given) if given is not None and Path(given).suffix else None
-    folder = Path(given) if given is not None and single is None else Path()
-    if single is not None:
-        output.check_clip(str(single))
+    single, folder = _places(given)
     began = time.perf_counter()
     seen: list[PlannedWorkflow] = []
     shown = _Shown(device)
@@ -80,6 +77,18 @@ def run_to_files(
             record_result(on_event, each)
     seconds = round(time.perf_counter() - began, 3)
     answer({"clips": results, "seconds": seconds}, as_json, "\n".join(_text(each, seconds) for each in results))
+
+
+def _places(given: str | None) -> tuple[Path | None, Path]:
+    """The only file, or None, and the folder of results. A name with a suffix is a file, unless it is a folder or ends
+    with a slash. RequestError and MediaError if it cannot be written."""
+    target = Path(given) if given is not None else Path()
+    if target.suffix and not (target.is_dir() or str(given).endswith("/")):
+        output.check_clip(str(target))
+        return target, Path()
+    there = next(folder for folder in (target.absolute(), *target.absolute().parents) if folder.exists())
+    output.check_parent(there / "result")
+    return None, target
 
 
 def _check(found: PlannedWorkflow, single: Path | None, source: str, inputs: Path, *, anyway: bool) -> None:
