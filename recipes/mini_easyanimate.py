@@ -25,9 +25,8 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
-from kinema.training.core.budget import NOTHING, FixedCost
 from kinema.training.core.checkpoints import load_averaged
-from kinema.training.core.loop import LoopConfig, train
+from kinema.training.core.loop import train
 from kinema.training.core.sheets import sheet, strip
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data import cogvideox_codec
@@ -35,19 +34,19 @@ from kinema.training.data.captioner import Captioner, toyland_captions
 from kinema.training.data.clip_latents import write_clip_latents
 from kinema.training.data.frame_latents import FrameLatents
 from kinema.training.data.parallel_vae import to_network
-from kinema.training.data.store import ClipStore, fitting, write_shards
+from kinema.training.data.store import fitting, write_shards
 from kinema.training.tasks.easyanimate import EasyAnimateTask
 from kinema.training.tasks.easyanimate import Phase as Part
 from kinema.training.tasks.flow import guided, sample
 from kinema.training.tasks.slice_vae import Phase, SliceVaeTask, measure_seam, scale_slice_latents
 from kinema.training.tasks.tiny_decoder import to_bytes
 from kinema.training.tasks.vae import measure_vae
-from kinema.weights.device import good_at_bfloat16
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_easyanimate_export import write_model
 from mini_easyanimate_networks import FPS, FRAMES, GUIDANCE, SHIFT, SIDE, WORLD, new_parts, new_vae, open_vae
 from mini_wan_judge import percent, right, singles
+from run_of_recipe import RecipeRun
 
 PICKS = (0, 4, 8, 12, 16)
 LOOKED_AT, LOOK_STEPS = 12, 15
@@ -70,32 +69,7 @@ def stages(settings: Settings) -> list[Stage]:
     ]
 
 
-class Run:
-    """The stages of a run. Each is called in every process with its minutes."""
-
-    def __init__(self, settings: Settings):
-        self.settings, self.out = settings, settings.out
-        self.device = processes.own_device(settings.device)
-        self.big = self.device != "cpu"
-        self.full = self.big or settings.minutes >= 10
-        self.low = good_at_bfloat16(torch.device(self.device))
-        torch.set_num_threads(8 if self.big else 1)
-
-    def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
-        """The fixed cost of a stage in a rehearsal, as measured on one core."""
-        return NOTHING if self.full else FixedCost(before_s, after_s)
-
-    def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
-        values: dict[str, Any] = {
-            "device": self.device, "bf16": self.low,
-            "resume": self.settings.resume, "final_lr": 0.02, "decay_from": 0.3,
-            "evaluate_minutes": max(1.0, min(10.0, minutes / 2.5)), "budget": self.settings.budget,
-        }  # fmt: skip
-        return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
-
-    def open_clips(self, name: str = "clips") -> ClipStore:
-        return ClipStore(self.out / name)
-
+class Run(RecipeRun):
     def clips(self, minutes: float) -> dict[str, Any]:
         """Render OUT/clips (`--set count=N`; seeds 0, 1, ...) and OUT/held_out."""
         size: dict[str, Any] = {

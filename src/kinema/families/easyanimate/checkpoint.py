@@ -11,8 +11,9 @@ from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights import quantised
 from ...weights.device import place_and_dtype
-from ...weights.folder import load_part, network, scheduler
+from ...weights.folder import load_part, network
 from .model import EasyAnimateFamily, EasyAnimateParts
+from .schedulers import flow_euler
 
 PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -35,16 +36,11 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> E
 
 def load_folder(folder: Path, dtype: torch.dtype) -> EasyAnimateParts:
     """Load the parts of a diffusers folder. Safetensors only."""
-    from diffusers import AutoencoderKLMagvit, EasyAnimateTransformer3DModel, FlowMatchEulerDiscreteScheduler
+    from diffusers import AutoencoderKLMagvit, EasyAnimateTransformer3DModel
     from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration
 
     try:
-        own = scheduler(folder)
-        if type(own) is not FlowMatchEulerDiscreteScheduler:
-            raise ModelError(
-                f"{folder / 'scheduler'}: unsupported class {type(own).__name__}. Supported: "
-                "FlowMatchEulerDiscreteScheduler."
-            )
+        own = flow_euler(folder)
         encoder = network(Qwen2VLForConditionalGeneration, folder / "text_encoder", dtype)
         encoder.model.visual = encoder.lm_head = torch.nn.Identity()  # prompts have no pictures, and nothing is written
         return EasyAnimateParts(

@@ -18,6 +18,7 @@ from ..data.buckets import Bucket
 from ..data.captioner import CaptionOf
 from ..tasks.ddpm import Schedule
 from .own_flow import FlowTask
+from .text_learner import TextLearner
 
 
 class VelocityTask(FlowTask):
@@ -52,13 +53,7 @@ class VelocityTask(FlowTask):
         return found.float().transpose(1, 2)
 
 
-class CogVideoXLearner:
-    def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
-        self.engine, self.family, self.device = engine, engine.family, device
-        self.network = self.family.parts.transformer
-        self.family.parts.vae.to(device)
-        self.cache: dict[str, Tensor] = {}
-
+class CogVideoXLearner(TextLearner):
     @torch.no_grad()
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:
         """Encode to scaled latents, with the mean of the posterior."""
@@ -66,18 +61,6 @@ class CogVideoXLearner:
         tiles = autoencoder.is_large(vae, *pixels_BCFHW.shape[-2:])
         latents = autoencoder.encode(vae, pixels_BCFHW, torch.zeros(1, 1, 1, 1, 1), tiles)
         return (latents * self.family.scale)[0].transpose(0, 1)
-
-    @torch.no_grad()
-    def states(self, captions: list[str]) -> Tensor:
-        """Encode captions to (B, L, D), with a cache."""
-        for caption in captions:
-            if caption not in self.cache:
-                self.cache[caption] = self.family.text_states(caption)[0].clone().cpu()
-        return torch.stack([self.cache[caption] for caption in captions]).to(self.device)
-
-    def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
-        found: np.ndarray = self.engine.generate(caption, **fields).frames()
-        return found
 
     def task(
         self, clips: Bucket, held_out: Bucket, caption_of: CaptionOf, *, batch: int, drop: float, still: float

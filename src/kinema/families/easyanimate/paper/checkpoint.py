@@ -10,7 +10,8 @@ import torch
 from ....core.card import Card
 from ....core.errors import ModelError
 from ....weights.device import place_and_dtype
-from ....weights.folder import load_part, network, scheduler
+from ....weights.folder import load_part, network
+from ..schedulers import flow_euler
 from .model import PaperFamily, PaperParts
 
 
@@ -26,19 +27,13 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> P
 
 def load_folder(folder: Path, dtype: torch.dtype) -> PaperParts:
     """Load the parts of a folder. Safetensors only."""
-    from diffusers import FlowMatchEulerDiscreteScheduler
     from transformers import AutoTokenizer, T5EncoderModel
 
     from .slice_vae import SliceVae
     from .transformer import PaperTransformer
 
     try:
-        own = scheduler(folder)
-        if type(own) is not FlowMatchEulerDiscreteScheduler:
-            raise ModelError(
-                f"{folder / 'scheduler'}: unsupported class {type(own).__name__}. Supported: "
-                "FlowMatchEulerDiscreteScheduler."
-            )
+        own = flow_euler(folder)
         return PaperParts(
             tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
             text_encoder=network(T5EncoderModel, folder / "text_encoder", dtype),
