@@ -16,6 +16,7 @@ from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 from kinema.training.data.tokenizers import build_tokenizer
 from kinema.training.tasks.slice_vae import initialize
+from kinema.weights.folder import load_part
 
 SIDE, FRAMES, FPS = 64, 17, 8.0
 WORLD = replace(
@@ -45,7 +46,7 @@ def new_vae(**changes: Any) -> Any:
 
 
 def open_vae(folder: Path) -> Any:
-    return SliceVae.from_pretrained(folder, use_safetensors=True).float().eval()
+    return load_part(SliceVae, folder, use_safetensors=True).float().eval()
 
 
 def scheduler() -> FlowMatchEulerDiscreteScheduler:

@@ -251,7 +251,7 @@ def test_a_path_of_very_many_points_is_resampled_to_the_same_positions(tmp_path)
     np.testing.assert_allclose(
         positions(kept, plan.frames, (256, 256)), positions(path, plan.frames, (256, 256)), atol=1e-9
     )
-    with pytest.raises(RequestError, match="200000"):
+    with pytest.raises(RequestError, match="200,000"):
         kinema.Request(conditions=[{"kind": "trajectory", "points": [[0.5, 0.5]] * 200_001}])
 
 

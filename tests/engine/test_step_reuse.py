@@ -22,7 +22,9 @@ SPANS = ({"start": 0, "stop": 1}, {"start": 1, "stop": 2})
 
 def plan_of(card, profile: str, steps: int | None = None, strength: float | None = None, passes: int = 1) -> Plan:
     """A plan by the card's rules alone, of two spans."""
-    conditions = [{"kind": "image", "image": "x.png"}] if "image:first" in card.needs else []
+    conditions = [
+        {"kind": "image", "image": "x.png", "at": at} for at in ("first", "last") if f"image:{at}" in card.needs
+    ]
     options: dict = {"free_init": passes} if "free_init" in card.options and passes > 1 else {}
     if strength is not None and card.begins_with_clip:
         conditions.append({"kind": "source", "video": "x.mp4"})

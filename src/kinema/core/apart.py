@@ -125,8 +125,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def _source(media: str) -> _Place | None:
-    """The place of an input; None if it is not a path or does not exist."""
-    path = None if media.startswith("data:") or "\0" in media else path_of(media)
+    """The place of an input; None if it is not a path (as an option without a value) or does not exist."""
+    path = None if not media or media.startswith("data:") or "\0" in media else path_of(media)
     if path is None or _stat(path) is None:
         return None
     real = Path(os.path.realpath(path))

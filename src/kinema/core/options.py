@@ -99,6 +99,15 @@ class Sampling(Options):
         "softer",
     )
 
+    def check_windows(self) -> None:
+        """RequestError for context windows that overlap entirely."""
+        length, overlap = self.context_length, self.context_overlap
+        if length and self.context_schedule != "batched" and overlap >= length:
+            raise RequestError(
+                f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap",
+                value=overlap, legal=f"1 to {length - 1}", nearest=max(1, length // 3),
+            )  # fmt: skip
+
 
 def _option(field: FieldInfo, default: JsonValue) -> Option:
     annotation, marks = field.annotation, list(field.metadata)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from ...conditions import upscale
 from ...conditions.source_clip import from_source, source_of
 from ...core.card import Card
-from ...core.errors import RequestError
 from ...core.plan import Plan
 from ...core.request import Request
 from ...core.resolve import resolve
@@ -24,12 +23,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     resolved = upscale.plan if to_upscale else resolve
     found = resolved(request, card, known)  # the card's refusals, before any file is opened
     options = AnimateDiffOptions.of(found)
-    length, overlap = options.context_length, options.context_overlap
-    if overlap >= length:
-        raise RequestError(
-            f"Windows of {length} frames cannot overlap by {overlap}.",
-            field="options.context_overlap", value=overlap, legal=f"1 to {length - 1}", nearest=length // 2,
-        )  # fmt: skip
+    length = options.context_length
+    options.check_windows()
     controlnet.check(request)
     if to_upscale:
         return found

@@ -13,6 +13,7 @@ from ...core.plan import Plan
 from ...core.request import Request
 from ...core.resolve import resolve
 from .cards import STRENGTH
+from .options import EasyAnimateOptions
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
@@ -20,7 +21,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     if request.canvas == "upscale":
         return upscale.plan(request, card, known)
     found = in_place.plan(request, card, known) if request.canvas == "source" else _on_canvas(request, card, known)
-    _check_windows(found)
+    EasyAnimateOptions.of(found).check_windows()
     return _with_strength(found, request)
 
 
@@ -104,12 +105,3 @@ def _with_strength(found: Plan, request: Request) -> Plan:
     if not hint or "strength" in request.options or "strength" not in found.options:
         return found
     return found.model_copy(update={"options": found.options | {"strength": STRENGTH}})
-
-
-def _check_windows(found: Plan) -> None:
-    length, overlap = (found.options.get(name, 0) for name in ("context_length", "context_overlap"))
-    if length and found.options.get("context_schedule") != "batched" and int(str(overlap)) >= int(str(length)):
-        raise RequestError(
-            f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap", value=overlap,
-            legal=f"0 to {int(str(length)) - 1}", nearest=int(str(length)) // 3,
-        )  # fmt: skip

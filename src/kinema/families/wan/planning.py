@@ -29,7 +29,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     found = _with_low_guidance(found, request)
     _check_layers(found, card)
     found = _check_skipped(found, card)
-    _check_windows(found)
+    WanOptions.of(found).check_windows()
     if WanOptions.of(found).unknown_words == "read":
         found = vocabulary.read_prompt(found, card)
     return found
@@ -133,16 +133,6 @@ def _check_skipped(plan: Plan, card: Card) -> Plan:
         return plan
     note = f"skip_layers: {', '.join(map(str, beyond))} have no effect; the network has {card.network.layers} blocks."
     return plan.model_copy(update={"notes": (*plan.notes, note)})
-
-
-def _check_windows(plan: Plan) -> None:
-    options = WanOptions.of(plan)
-    length, overlap = options.context_length, options.context_overlap
-    if length and options.context_schedule != "batched" and overlap >= length:
-        raise RequestError(
-            f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap", value=overlap,
-            legal=f"0 to {length - 1}", nearest=length // 3,
-        )  # fmt: skip
 
 
 def _check_frame_numbers(plan: Plan) -> None:

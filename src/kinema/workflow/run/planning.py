@@ -135,6 +135,7 @@ def plan_workflow(
     found.results = tuple(key for key, node in work.running.items() if node["class_type"] in saved)
     if not found.results and not planner.trouble:
         raise RequestError(f"{work.source} writes no clip.", field="workflow", legal=", ".join(saved))
+    planner.evaluate_before_failed()
     for key in found.results:
         planner.evaluate(key)
     planner.trouble += [] if planner.trouble else [
@@ -186,6 +187,14 @@ class _Planner:
                 waiting += needed
             else:
                 self._evaluate_one(key)
+
+    def evaluate_before_failed(self) -> None:
+        """Evaluate what nodes that cannot run are linked to, so that what is missing there is named too."""
+        running = self.work.running
+        for key in sorted(self.failed):
+            for value in running[key]["inputs"].values():
+                if is_link(value) and value[0] in running:
+                    self.evaluate(value[0])
 
     def _is_done(self, key: str) -> bool:
         return key in self.found.nodes or key in self.failed

@@ -21,11 +21,7 @@ def with_windows(found: Plan) -> Plan:
             f"Windows of {length} frames are not possible.", field="options.context_length", value=length,
             legal=f"0 (no windows), or {STEP}n+1 frames from {SHORTEST}", nearest=near,
         )  # fmt: skip
-    if overlap >= length:
-        raise RequestError(
-            f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap", value=overlap,
-            legal=f"1 to {length - 1}", nearest=length // 3,
-        )  # fmt: skip
+    options.check_windows()
     if found.frames <= length:
         return found
     notes = [note for note in found.notes if not note.startswith(f"{found.frames} frames are more than")]

@@ -18,16 +18,12 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """Resolve the request against a card of this family. RequestError."""
     found = resolve(request, card, known)
     options = EasyAnimateOptions.of(found)
-    length, overlap = options.context_length, options.context_overlap
+    length = options.context_length
     if length and (length < SHORTEST or (length - 1) % STEP):
         raise RequestError(
             f"Windows of {length} frames are not possible.", field="options.context_length", value=length,
             legal=f"0 (no windows), or {STEP}n+1 frames from {SHORTEST}",
             nearest=max(SHORTEST, round((length - 1) / STEP) * STEP + 1),
         )  # fmt: skip
-    if length and overlap >= length:
-        raise RequestError(
-            f"Windows of {length} frames cannot overlap by {overlap}.", field="options.context_overlap", value=overlap,
-            legal=f"1 to {length - 1}", nearest=length // 3,
-        )  # fmt: skip
+    options.check_windows()
     return found
