@@ -26,12 +26,14 @@ def cancel_running(store: JobStore, kind: str, reason: str = "") -> str | None:
 
 
 def cancel_queued(store: JobStore, kind: str, ids: Iterable[str] | None = None, reason: str = "") -> list[str]:
-    """Cancel those of the jobs of a kind that are queued; return their ids. ids: None is all jobs. A job that runs is
-    not touched."""
+    """Cancel those of the jobs of a kind that are queued; return their ids in the order of the queue. ids: None is all
+    jobs. A job that runs is not touched."""
     wanted = None if ids is None else set(ids)
     with store.database.work() as do:
-        rows = do("SELECT id FROM kinema_jobs WHERE state = 'queued' AND kind = :kind" + store.database.locking,
-                  kind=kind)  # fmt: skip
+        rows = do(
+            "SELECT id FROM kinema_jobs WHERE state = 'queued' AND kind = :kind ORDER BY priority DESC, place, id"
+            + store.database.locking, kind=kind,
+        )  # fmt: skip
         found = [row["id"] for row in rows if wanted is None or row["id"] in wanted]
         for id in found:
             records.end(store.database, do, id, "canceled", reason)
