@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from beside_diffusers import print_ratios
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 PROMPT, WORDS = "a red ball rolls left over a green hill at sunset", 32
@@ -106,18 +105,7 @@ def compare(folder: Path, runs: int, steps: int) -> None:
     print(f"{plan.frames} frames of {plan.width}x{plan.height}, {steps} steps, {torch.get_num_threads()} thread(s)")
     difference = np.abs(ours() / 255.0 - plain()).max() * 255
     print(f"largest difference of the frames: {difference:.2f} of 255 (stochastic solvers differ)")
-    for name, mine, theirs in (("prompt to frames", ours, plain), ("decoding", decode, plain_decode)):
-        found = [(timed(mine), timed(theirs)) for _ in range(runs)]
-        for kind, number in (("CPU", 0), ("wall", 1)):
-            one, other = (statistics.median(pair[who][number] for pair in found) for who in (0, 1))
-            print(f"{name}, {kind} seconds: {one:.3f} and {other:.3f} (diffusers), ratio {one / other:.2f}")
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """(CPU, wall-clock) seconds."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    work()
-    return time.process_time() - cpu, time.perf_counter() - wall
+    print_ratios(runs, ("prompt to frames", ours, plain), ("decoding", decode, plain_decode))
 
 
 if __name__ == "__main__":

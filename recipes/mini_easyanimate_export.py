@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -23,11 +22,12 @@ from mini_easyanimate_networks import (
     scheduler,
 )
 
-from kinema.core.whole import hidden, put
+from kinema.core.whole import hidden
 from kinema.evaluation.cases import HELD_OUT
 from kinema.families.easyanimate.paper.cards import AUTOENCODER, PIPELINE
 from kinema.families.easyanimate.paper.cards import TRANSFORMER as TRANSFORMER_CLASS
-from kinema.training.tasks.export import edit_json
+from kinema.training.tasks.export import edit_json, put_model
+from kinema.weights.store import digests
 
 MOST_BYTES = 8_000_000
 
@@ -53,11 +53,7 @@ def write_model(
     }  # fmt: skip
     (partial / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     (partial / "card.json").write_text(json.dumps(_card(partial, training), indent=2) + "\n", encoding="utf-8")
-    size = sum(each.stat().st_size for each in partial.rglob("*") if each.is_file())
-    if size > MOST_BYTES:
-        raise ValueError(f"The model has {size} bytes; the limit is {MOST_BYTES}.")
-    put(partial, folder)
-    return {"folder": str(folder), "bytes": size}
+    return put_model(partial, folder, MOST_BYTES)
 
 
 def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +73,5 @@ def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
         "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
         "held_out_from_seed": HELD_OUT,
         "training": training,
-        "weights_sha256": {
-            str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(folder.rglob("*.safetensors"))
-        },
+        "weights_sha256": digests(folder),
     }

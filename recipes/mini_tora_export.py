@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -27,10 +26,11 @@ from mini_tora_networks import (
 )  # fmt: skip
 from safetensors.torch import save_file
 
-from kinema.core.whole import hidden, put
+from kinema.core.whole import hidden
 from kinema.evaluation.cases import HELD_OUT
 from kinema.families.cogvideox.tora.checkpoint import config_of, state_of
-from kinema.training.tasks.export import edit_json
+from kinema.training.tasks.export import edit_json, put_model
+from kinema.weights.store import digests
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 MOST_BYTES = 8_000_000
@@ -68,11 +68,7 @@ def write_model(
         tokenizer=["transformers", "PreTrainedTokenizerFast"],
     )  # fmt: skip
     (partial / "card.json").write_text(json.dumps(_card(partial, training), indent=2) + "\n", encoding="utf-8")
-    size = sum(each.stat().st_size for each in partial.rglob("*") if each.is_file())
-    if size > MOST_BYTES:
-        raise ValueError(f"The model has {size} bytes; the limit is {MOST_BYTES}.")
-    put(partial, folder)
-    return {"folder": str(folder), "bytes": size}
+    return put_model(partial, folder, MOST_BYTES)
 
 
 def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +89,5 @@ def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
         "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
         "held_out_from_seed": HELD_OUT,
         "training": training,
-        "weights_sha256": {
-            str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(folder.rglob("*.safetensors"))
-        },
+        "weights_sha256": digests(folder),
     }

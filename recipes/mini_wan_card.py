@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from mini_wan_networks import GUIDANCE, SHIFT, STEPS, transformer_config
 from mini_wan_vae import vae_config
 
 from kinema.evaluation.cases import HELD_OUT
+from kinema.weights.store import digests
 
 
 def write_card(folder: Path, edition: Edition, training: dict[str, Any]) -> None:
@@ -39,9 +39,6 @@ def write_card(folder: Path, edition: Edition, training: dict[str, Any]) -> None
         "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "flow_shift": SHIFT},
         "held_out_from_seed": HELD_OUT,
         "training": training,
-        "weights_sha256": {
-            str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(folder.rglob("*.safetensors"))
-        },
+        "weights_sha256": digests(folder),
     }  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ...diffusion.tile_blend import TileGrid
+
 Cache = Any
 """Nested dicts of the last frames of each convolution's input."""
 
@@ -70,7 +72,7 @@ def decode(vae: Any, z_BCTHW: torch.Tensor, tiles: bool = False) -> Iterator[tor
     parameter = next(vae.parameters())
     z = z_BCTHW.to(parameter.device, torch.float32) / vae.config.scaling_factor
     z = z.to(parameter.dtype)
-    grid = _Grid(vae, *z.shape[-2:]) if tiles else None
+    grid = _grid(vae, *z.shape[-2:]) if tiles else None
     memory: dict[tuple[int, int], Cache] = {}
     for start, stop in slices(z.shape[2], vae.num_latent_frames_batch_size):
         with torch.no_grad():
@@ -80,7 +82,7 @@ def decode(vae: Any, z_BCTHW: torch.Tensor, tiles: bool = False) -> Iterator[tor
             if grid is None:
                 pixels, memory[0, 0] = vae.decoder(part, conv_cache=memory.get((0, 0)))
             else:
-                pixels = grid.decode(part, memory)
+                pixels = _decoded(grid, part, memory)
         yield pixels
 
 
@@ -93,38 +95,29 @@ def slices(num_latents: int, size: int) -> list[tuple[int, int]]:
     ]
 
 
-class _Grid:
-    """The library's tiles: their places in latents, and the overlaps to blend in pixels."""
+def _grid(vae: Any, rows: int, columns: int) -> TileGrid:
+    """The library's tiles for latents of this size."""
+    height, width = vae.tile_latent_min_height, vae.tile_latent_min_width
+    blend_rows = int(vae.tile_sample_min_height * vae.tile_overlap_factor_height)
+    blend_columns = int(vae.tile_sample_min_width * vae.tile_overlap_factor_width)
+    return TileGrid(
+        vae, range(0, rows, int(height * (1 - vae.tile_overlap_factor_height))),
+        range(0, columns, int(width * (1 - vae.tile_overlap_factor_width))), height, width, blend_rows, blend_columns,
+        vae.tile_sample_min_height - blend_rows, vae.tile_sample_min_width - blend_columns,
+    )  # fmt: skip
 
-    def __init__(self, vae: Any, rows: int, columns: int) -> None:
-        self.vae = vae
-        self.height, self.width = vae.tile_latent_min_height, vae.tile_latent_min_width
-        self.tops = range(0, rows, int(self.height * (1 - vae.tile_overlap_factor_height)))
-        self.lefts = range(0, columns, int(self.width * (1 - vae.tile_overlap_factor_width)))
-        self.blend_rows = int(vae.tile_sample_min_height * vae.tile_overlap_factor_height)
-        self.blend_columns = int(vae.tile_sample_min_width * vae.tile_overlap_factor_width)
 
-    def decode(self, z_BCTHW: torch.Tensor, memory: dict[tuple[int, int], Cache]) -> torch.Tensor:
-        """Decode one time slice of all tiles and blend them. memory: the caches of each tile, updated."""
-        vae, device = self.vae, z_BCTHW.device
-        bottom, right = vae.tile_sample_min_height - self.blend_rows, vae.tile_sample_min_width - self.blend_columns
-        above: list[torch.Tensor] = []
-        rows = []
-        for top in self.tops:
-            row: list[torch.Tensor] = []
-            for number, left in enumerate(self.lefts):
-                tile = z_BCTHW[..., top : top + self.height, left : left + self.width]
-                before = _moved(memory.get((top, left)), device)
-                pixels, after = vae.decoder(tile, conv_cache=before)
-                memory[top, left] = _moved(after, torch.device("cpu"))
-                if above:
-                    pixels = vae.blend_v(above[number], pixels, self.blend_rows)
-                if row:
-                    pixels = vae.blend_h(row[-1], pixels, self.blend_columns)
-                row.append(pixels)
-            rows.append(torch.cat([pixels[..., :bottom, :right] for pixels in row], dim=-1))
-            above = row
-        return torch.cat(rows, dim=-2)
+def _decoded(grid: TileGrid, z_BCTHW: torch.Tensor, memory: dict[tuple[int, int], Cache]) -> torch.Tensor:
+    """Decode one time slice of all tiles and blend them. memory: the caches of each tile, updated."""
+
+    def decode(tile_BCTHW: torch.Tensor, place: tuple[int, int]) -> torch.Tensor:
+        before = _moved(memory.get(place), z_BCTHW.device)
+        pixels, after = grid.vae.decoder(tile_BCTHW, conv_cache=before)
+        memory[place] = _moved(after, torch.device("cpu"))
+        found: torch.Tensor = pixels
+        return found
+
+    return grid.blended(z_BCTHW, decode)
 
 
 def _moved(cache: Cache, device: torch.device) -> Cache:

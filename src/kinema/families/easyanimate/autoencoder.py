@@ -9,11 +9,14 @@ where the library calls it frame by frame.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from types import MethodType
 from typing import Any
 
 import torch
 from torch.nn import functional as F
+
+from ...diffusion.tile_blend import TileGrid
 
 Cache = list[Any]
 """The last frames of each convolution's input, and whether an upsampler has seen its first frame."""
@@ -87,15 +90,16 @@ def decode(vae: Any, z_BCTHW: torch.Tensor, tiles: bool = False) -> Iterator[tor
     tiled decode."""
     parameter = next(vae.parameters())
     z = (z_BCTHW.to(parameter.device, torch.float32) / vae.config.scaling_factor).to(parameter.dtype)
-    grid = _Tiles(vae, *z.shape[-2:]) if tiles else None
+    grid = _grid(vae, *z.shape[-2:]) if tiles else None
+    height, width = (side * space_factor(vae) for side in z.shape[-2:])
     memory: dict[tuple[int, int], Cache] = {}
     for start, stop in slices(z.shape[2], vae.num_latent_frames_batch_size):
         with torch.no_grad():
             part = vae.post_quant_conv(z[:, :, start:stop])
-            if grid is None or grid.single:
+            if grid is None:
                 pixels = _sliced(vae, vae.decoder, part, memory, (0, 0))
             else:
-                pixels = grid.decode(part, memory)
+                pixels = grid.blended(part, partial(_sliced_tile, vae, memory))[..., :height, :width]
         yield pixels
 
 
@@ -140,34 +144,20 @@ def _sliced(vae: Any, network: Any, x: torch.Tensor, memory: dict[tuple[int, int
     return found
 
 
-class _Tiles:
-    """The library's tiles: their places in latents, and the overlaps to blend in pixels."""
+def _sliced_tile(
+    vae: Any, memory: dict[tuple[int, int], Cache], tile_BCTHW: torch.Tensor, place: tuple[int, int]
+) -> torch.Tensor:  # fmt: skip
+    return _sliced(vae, vae.decoder, tile_BCTHW, memory, place)
 
-    def __init__(self, vae: Any, rows: int, columns: int) -> None:
-        space = space_factor(vae)
-        self.vae, self.rows, self.columns = vae, rows * space, columns * space
-        self.height, self.width = vae.tile_sample_min_height // space, vae.tile_sample_min_width // space
-        self.single = rows <= self.height and columns <= self.width
-        self.tops = range(0, rows, vae.tile_sample_stride_height // space)
-        self.lefts = range(0, columns, vae.tile_sample_stride_width // space)
-        self.blend_rows = vae.tile_sample_min_height - vae.tile_sample_stride_height
-        self.blend_columns = vae.tile_sample_min_width - vae.tile_sample_stride_width
 
-    def decode(self, z_BCTHW: torch.Tensor, memory: dict[tuple[int, int], Cache]) -> torch.Tensor:
-        """Decode one time slice of all tiles and blend them. memory: the caches of each tile, updated."""
-        vae, bottom, right = self.vae, self.vae.tile_sample_stride_height, self.vae.tile_sample_stride_width
-        above: list[torch.Tensor] = []
-        rows = []
-        for top in self.tops:
-            row: list[torch.Tensor] = []
-            for number, left in enumerate(self.lefts):
-                tile = z_BCTHW[..., top : top + self.height, left : left + self.width]
-                pixels = _sliced(vae, vae.decoder, tile, memory, (top, left))
-                if above:
-                    pixels = vae.blend_v(above[number], pixels, self.blend_rows)
-                if row:
-                    pixels = vae.blend_h(row[-1], pixels, self.blend_columns)
-                row.append(pixels)
-            rows.append(torch.cat([pixels[..., :bottom, :right] for pixels in row], dim=-1))
-            above = row
-        return torch.cat(rows, dim=-2)[..., : self.rows, : self.columns]
+def _grid(vae: Any, rows: int, columns: int) -> TileGrid | None:
+    """The library's tiles for latents of this size; None if one tile holds them."""
+    space = space_factor(vae)
+    height, width = vae.tile_sample_min_height // space, vae.tile_sample_min_width // space
+    if rows <= height and columns <= width:
+        return None
+    down, right = vae.tile_sample_stride_height, vae.tile_sample_stride_width
+    return TileGrid(
+        vae, range(0, rows, down // space), range(0, columns, right // space), height, width,
+        vae.tile_sample_min_height - down, vae.tile_sample_min_width - right, down, right,
+    )  # fmt: skip

@@ -63,6 +63,16 @@ def export_pipeline(
     return hashes
 
 
+def put_model(partial: Path, folder: Path, most_bytes: int) -> dict[str, Any]:
+    """Move a folder that was written under a temporary name into place; returns it and its size in bytes. Raises
+    ValueError if that is too much."""
+    size = sum(each.stat().st_size for each in partial.rglob("*") if each.is_file())
+    if size > most_bytes:
+        raise ValueError(f"The model has {size} bytes; the limit is {most_bytes}.")
+    put(partial, folder)
+    return {"folder": str(folder), "bytes": size}
+
+
 def edit_json(path: Path, **changes: Any) -> None:
     """Set keys of a JSON file. None removes a key."""
     values = json.loads(path.read_text(encoding="utf-8"))
