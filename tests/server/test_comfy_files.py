@@ -303,7 +303,7 @@ def test_the_page_that_is_served_without_a_token(site, tmp_path, monkeypatch):
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "index.html").write_text("<title>the interface</title>")
     from kinema.core.errors import RequestError
-    from kinema.server.comfy.interface import interface_folder
+    from kinema.server.comfy.interface_folder import interface_folder
 
     client = site(ui=interface_folder(str(tmp_path))).client
     assert "the interface" in client.get("/ui/").text

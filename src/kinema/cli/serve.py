@@ -61,7 +61,7 @@ def serve(
     ] = None,
 ) -> None:  # fmt: skip
     """Serve jobs over HTTP and the home page until Ctrl-C. Commands on this machine hand their work to it."""
-    from ..server.comfy.interface import BASE, interface_folder
+    from ..server.comfy.interface_folder import BASE, interface_folder
     from ..server.process import Serving
     from ..server.process import serve as run
     from ..server.settings import ServerSettings

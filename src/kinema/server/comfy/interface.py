@@ -7,7 +7,6 @@ templates' sample pictures, no other one.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from html import escape
 from pathlib import Path
@@ -19,14 +18,11 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ...core.errors import RequestError
-from ...core.outside import exists
 from ...http.rate_limit import RateLimit
 from ...http.refusal import address_of, refusal
 from ...http.token import COOKIE, BearerToken
+from .interface_folder import BASE
 
-AUTO, PACKAGE, TESTED = "auto", "comfyui_frontend_package", "1.58.1"
-BASE = "/ui"
 OPEN = re.compile(rf"{BASE}(/|/token)?|/assets/(favicon\.ico|images/[\w./-]*)")
 """Paths that need no token: the page with its field, and icons, which the interface asks for without its base."""
 SAMPLES = "https://raw.githubusercontent.com"
@@ -48,24 +44,6 @@ p{{color:#ff9a9a;margin:0}}
 <input id="token" name="token" type="password" autocomplete="current-password" autofocus required>{wrong}
 <button>Open</button></form></html>
 """
-
-
-def interface_folder(where: str) -> Path:
-    """The folder with the interface's index.html. where: "auto", the installed package; else a path: that folder, or
-    one that has it inside. RequestError: there is none."""
-    legal = f"`pip install --no-deps comfyui-frontend-package=={TESTED}` and --ui auto, or --ui FOLDER with index.html"
-    if where == AUTO:
-        spec = importlib.util.find_spec(PACKAGE)
-        places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec is not None else []
-        if not places:
-            raise RequestError("ComfyUI's interface is not installed.", field="ui", value=where, legal=legal)
-    else:
-        places = [Path(where).expanduser()]
-    for place in places:
-        for inside in (place, place / "static", place / PACKAGE / "static"):
-            if exists(inside / "index.html"):
-                return inside.resolve()
-    raise RequestError(f"{where} has no index.html.", field="ui", value=where, legal=legal)
 
 
 class Interface:
