@@ -59,7 +59,7 @@ class Score:
 
 @dataclass(frozen=True)
 class YardstickSettings:
-    """What a person may choose for all yardsticks. features: a video encoder (`features/video_encoder.py`). pictures: an
+    """The choices for all yardsticks. features: a video encoder (`features/video_encoder.py`). pictures: an
     encoder of text and pictures (`features/text_and_pictures.py`). protocol: a named protocol of the Frechet video
     distance. tracker: how the objects of drawn paths are found. None: the yardstick's default."""
 

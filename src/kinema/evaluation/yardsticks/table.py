@@ -9,7 +9,7 @@ from ...core.near import nearest
 from .contract import Yardstick, YardstickSettings
 
 YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {}
-"""Makers by name. A maker checks the settings (RequestError) and loads no weights: those are loaded at the first use."""
+"""Makers by name. A maker checks the settings (RequestError) and loads no weights: `measure` does."""
 
 
 def chosen(names: Sequence[str], settings: YardstickSettings) -> list[Yardstick]:
