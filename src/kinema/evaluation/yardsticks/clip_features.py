@@ -36,15 +36,14 @@ class ClipFeatures:
 
     def protocol(self) -> dict[str, Any]:
         encoder = self.encoder
-        resize = getattr(encoder, "resize", None)
         return {
             **self.chosen.facts(),
             "frames_read": MOST_FRAMES,
             "features": self.name,
             "weights": encoder.digest,
             "size_px": encoder.size_px,
-            "frames_of_network": getattr(encoder, "num_frames", None),
-            "resize_of_network": resize,
+            "frames_of_network": encoder.num_frames,
+            "resize_of_network": encoder.resize,
         }
 
     def check(self, clips: Sequence[ClipFile], against: Sequence[ClipFile]) -> None:
@@ -61,8 +60,6 @@ class ClipFeatures:
                 f"The protocol {self.chosen.name} has {frames} frames; {self.name} needs {least}.",
                 field="features", value=self.name, legal=f"an encoder of at most {frames} frames",
             )  # fmt: skip
-        if self.chosen.needed > MOST_FRAMES:
-            raise AssertionError(f"{self.chosen.name} needs more frames than are read")
 
     def measure(self, clip: SetClip) -> Row:
         """{"features": (D,) float64, "fps", "frames"}. MediaError for a clip with too few frames."""
@@ -70,13 +67,13 @@ class ClipFeatures:
         frames_FHWC = self.chosen.chosen(clip.frames_FHWC, clip.file.name)
         if len(frames_FHWC) < encoder.least_frames:
             raise MediaError(f"{clip.file.name}: {len(frames_FHWC)} frames; {self.name} needs {encoder.least_frames}.")
-        wanted = getattr(encoder, "num_frames", None)
+        wanted = encoder.num_frames
         if wanted is not None and len(frames_FHWC) != wanted:
             frames_FHWC = frames_FHWC[np.linspace(0, len(frames_FHWC) - 1, wanted).round().astype(int)]
         return {
-            "features": _remembered(encoder, self.chosen.prepare(frames_FHWC, encoder.size_px or 224)),
-            "fps": np.float64(clip.fps),
-            "frames": np.int64(len(clip.frames_FHWC)),
+            "features": _remembered(encoder, self.chosen.prepare(frames_FHWC, encoder.size_px)),
+            "fps": np.array(float(clip.fps)),
+            "frames": np.array(len(clip.frames_FHWC)),
         }
 
     def facts(self, rows: Sequence[Row], against: Sequence[Row]) -> dict[str, Any]:

@@ -46,7 +46,6 @@ class FrechetVideoDistance:
             return Score(None, None, None, self.unit, None, {"why": "fewer than two clips that can be measured"})
         measure, num_against = self._distance(rows, against)
         value = measure(np.arange(len(rows)), np.arange(num_against))
-        joint = len(rows) + num_against
         generator = np.random.default_rng(1)
 
         def drawn(picks: np.ndarray) -> float:
@@ -57,11 +56,12 @@ class FrechetVideoDistance:
         low, high = (None, None) if found is None else (max(found[0], 0.0), found[1])
         facts = self.features.facts(rows, against)
         width = len(rows[0]["features"])
-        least = min(len(rows), num_against or len(rows))
+        fixed = gaussian_of(against[0])
+        least = min(len(rows), fixed.num if fixed is not None else num_against)
         facts["dimensions"] = width
         if least <= width:
             facts["rank_deficient"] = f"{least} clips do not span {width} dimensions: compare only equal numbers of clips"
-        if least >= frechet.LEAST_FOR_LIMIT and joint:
+        if least >= frechet.LEAST_FOR_LIMIT:
             sizes = frechet.smaller_sets(measure, len(rows), num_against)
             facts["by_number_of_clips"] = {str(size): round(part, 6) for size, part in sizes.items()}
             if min(sizes) > width:

@@ -26,7 +26,7 @@ MATTERS = ("frames", "step", "start", "resize", "covariance", "features", "weigh
 
 
 def as_row(found: Gaussian) -> Row:
-    return {"mean": found.mean_D, "factor": found.factor_KD, "num": np.int64(found.num)}
+    return {"mean": found.mean_D, "factor": found.factor_KD, "num": np.array(found.num)}
 
 
 def gaussian_of(row: Row) -> Gaussian | None:
