@@ -45,12 +45,19 @@ class Lpips:
         files = (backbone or _backbone(), weights or _weights())
         self.digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         if backbone is None and not self.digests[0].startswith(BACKBONE_DIGEST):
-            raise ModelError(f"{files[0]}: damaged: its SHA-256 starts with {self.digests[0][:8]}, not {BACKBONE_DIGEST}.")
+            raise ModelError(
+                f"{files[0]}: damaged: its SHA-256 starts with {self.digests[0][:8]}, not {BACKBONE_DIGEST}."
+            )
         network, linear = (_tensors(file) for file in files)
         place = torch.device(device)
         try:
             self.layers = [
-                (network[f"features.{number}.weight"].to(place), network[f"features.{number}.bias"].to(place), stride, pad)
+                (
+                    network[f"features.{number}.weight"].to(place),
+                    network[f"features.{number}.bias"].to(place),
+                    stride,
+                    pad,
+                )
                 for number, stride, pad in LAYERS
             ]
             self.weights = [linear[f"lin{k}.model.1.weight"].flatten().to(place) for k in range(len(LAYERS))]
