@@ -8,7 +8,7 @@ import numpy as np
 
 
 def checked(frames_BFHWC: np.ndarray, least_frames: int) -> np.ndarray:
-    """The array itself. Raises ValueError for anything but RGB clips, uint8 or float32, of at least that many frames."""
+    """The array itself. Raises ValueError for all but RGB clips, uint8 or float32, of at least that many frames."""
     array = frames_BFHWC
     if array.ndim != 5 or array.shape[-1] != 3 or array.dtype not in (np.uint8, np.float32) or not len(array):
         raise ValueError(f"expected uint8 or float32 clips (B, F, H, W, 3), got {array.dtype} {array.shape}")

@@ -45,8 +45,10 @@ class VideoEncoder(Protocol):
 
 
 def video_encoder(name: str = MINI, device: str = "cpu") -> VideoEncoder:
-    """Load an encoder: `mini-i3d` (shipped), `i3d` (TorchScript, after `kinema models pull i3d`; `i3d:FILE`: of that
-    file), `videomae:MODEL` (a folder or hub id of transformers). Nothing is fetched. Raises RequestError for other names, WeightsMissing, ModelError."""
+    """Load an encoder. Nothing is fetched. Raises RequestError for other names, WeightsMissing, ModelError.
+
+    `mini-i3d`: shipped. `i3d`: the TorchScript file of `kinema models pull i3d`; `i3d:FILE`: this one. `videomae:MODEL`:
+    a folder or hub id of transformers."""
     kind, _, model = name.partition(":")
     if kind not in ENCODERS:
         raise RequestError(
