@@ -47,8 +47,8 @@ class VideoEncoder(Protocol):
 def video_encoder(name: str = MINI, device: str = "cpu") -> VideoEncoder:
     """Load an encoder. Nothing is fetched. Raises RequestError for other names, WeightsMissing, ModelError.
 
-    `mini-i3d`: shipped. `i3d`: the TorchScript file of `kinema models pull i3d`; `i3d:FILE`: this one. `videomae:MODEL`:
-    a folder or hub id of transformers."""
+    `mini-i3d`: shipped. `i3d`: the TorchScript file of `kinema models pull i3d`; `i3d:FILE`: this one.
+    `videomae:MODEL`: a folder or hub id of transformers."""
     kind, _, model = name.partition(":")
     if kind not in ENCODERS:
         raise RequestError(

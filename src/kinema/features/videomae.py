@@ -28,6 +28,7 @@ class VideoMae:
     """The mean of the last states of all tokens; after its norm where the checkpoint is a classifier, which has one."""
 
     resize = "whole frame, bilinear with antialiasing"
+    num_frames: int | None
 
     def __init__(self, name: str, model: str, device: str = "cpu") -> None:
         """model: a folder or hub id. Raises WeightsMissing, ModelError."""
@@ -45,14 +46,12 @@ class VideoMae:
         Residency(self.place, [whole], staged=False)
         config = self.network.config
         self.size_px, self.num_frames = int(config.image_size), int(config.num_frames)
-        self.least_frames = self.num_frames
+        self.least_frames = int(config.num_frames)
         self.digest = digest_of(folder)
         processor = folder / "preprocessor_config.json"
         settings = _json(processor) if processor.is_file() else {}
-        self.mean, self.spread = (
-            _three(settings.get(key, default), processor)
-            for key, default in (("image_mean", MEAN), ("image_std", SPREAD))
-        )
+        self.mean = _three(settings.get("image_mean", MEAN), processor)
+        self.spread = _three(settings.get("image_std", SPREAD), processor)
 
     def __call__(self, frames_BFHWC: np.ndarray) -> np.ndarray:
         """Features (B, D), float64. frames: RGB, uint8 or float32 in [0, 255], num_frames of each clip."""
@@ -77,10 +76,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _three(value: Any, file: Path) -> tuple[float, ...]:
-    if (
-        not isinstance(value, list | tuple)
-        or len(value) != 3
-        or not all(isinstance(each, int | float) for each in value)
-    ):
+    numbers = isinstance(value, list | tuple) and all(isinstance(each, int | float) for each in value)
+    if not numbers or len(value) != 3:
         raise ModelError(f"{file}: {json.dumps(value)[:100]} are not the values of three channels.")
     return tuple(map(float, value))

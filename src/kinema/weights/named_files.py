@@ -63,6 +63,6 @@ def fetch(name: str, on_event: OnEvent) -> Path:
         return Path(hf_hub_download(named.hub_id, named.file, tqdm_class=counter(on_event)))
     except Exception as error:
         raise ModelError(
-            f"{name}: {named.hub_id} cannot be fetched: {hub.reason(error)} The authors' copy is at {named.origin}; put "
-            f"it at {named.place}."
+            f"{name}: {named.hub_id} cannot be fetched: {hub.reason(error)} The authors' copy is at {named.origin}; "
+            f"put it at {named.place}."
         ) from None
