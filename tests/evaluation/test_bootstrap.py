@@ -38,7 +38,9 @@ def test_the_interval_of_a_distance_holds_what_is_expected_at_that_number_of_cli
     truth = float(np.mean([distance(x) for x in generator.normal(0.3, 1.2, (2000, 24, 4))]))
     found = [bootstrap.interval(distance(x), lambda picks, x=x: distance(x[picks]), 24, 60) for x in samples]
     assert coverage(found, truth) >= 0.86
-    shifted = [np.mean([distance(x[picks]) for picks in bootstrap._picks(24, 60, bootstrap._generator())]) for x in samples]
+    shifted = [
+        np.mean([distance(x[picks]) for picks in bootstrap._picks(24, 60, bootstrap._generator())]) for x in samples
+    ]
     assert np.mean(shifted) > truth + np.std(shifted) * 0.5, "the shift is there to be removed"
 
 

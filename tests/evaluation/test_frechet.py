@@ -42,7 +42,9 @@ def test_the_distance_of_commuting_gaussians_is_the_closed_form():
     ]
     expected = ((means[0] - means[1]) ** 2).sum() + ((deviations[0] - deviations[1]) ** 2).sum()
     assert frechet.distance(*pair) == pytest.approx(expected, rel=1e-9)
-    assert np.allclose(FittedGaussian.of_moments(means[0], pair[0].covariance_DD, 9).covariance_DD, pair[0].covariance_DD)
+    assert np.allclose(
+        FittedGaussian.of_moments(means[0], pair[0].covariance_DD, 9).covariance_DD, pair[0].covariance_DD
+    )
 
 
 def test_fewer_samples_than_dimensions_are_exact():

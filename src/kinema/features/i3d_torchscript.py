@@ -10,6 +10,7 @@ Unterthiner and others, 2018, arXiv 1812.01717.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ class TorchScriptI3d:
         with file.open("rb") as stream:
             self.digest = hashlib.file_digest(stream, "sha256").hexdigest()
         try:
-            self.network: Any = torch.jit.load(str(file), map_location=self.place).eval()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the published file has no other form
+                self.network: Any = torch.jit.load(str(file), map_location=self.place).eval()
             named = {each.name for each in self.network.forward.schema.arguments}
         except (RuntimeError, ValueError, OSError, AttributeError) as error:
             why = (str(error).strip().splitlines() or [""])[0][:200]
