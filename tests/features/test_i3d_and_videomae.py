@@ -13,7 +13,7 @@ from kinema.core.errors import ModelError, WeightsMissing
 from kinema.features import i3d_torchscript
 from kinema.features.i3d_torchscript import TorchScriptI3d
 from kinema.features.video_encoder import video_encoder
-from kinema.weights import named_files
+from kinema.weights import published_files
 
 
 class SmallI3d(nn.Module):
@@ -91,7 +91,7 @@ def test_i3d_without_a_file_is_the_pulled_one(tmp_path, file, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     with pytest.raises(WeightsMissing, match=r"kinema models pull i3d.*flateon/FVD-I3D-torchscript.*dropbox"):
         video_encoder("i3d")
-    place = named_files.FILES["i3d"].place
+    place = published_files.FILES["i3d"].place
     place.parent.mkdir(parents=True)
     place.write_bytes(file.read_bytes())
     assert video_encoder("i3d").digest == video_encoder(f"i3d:{file}").digest

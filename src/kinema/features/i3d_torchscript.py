@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ModelError, WeightsMissing
-from ..weights import named_files
+from ..weights import published_files
 from .clip_input import checked
 
 CLASSES = 400
@@ -39,7 +39,7 @@ class TorchScriptI3d:
         """model: the file; "": where `kinema models pull i3d` puts it. Raises WeightsMissing, ModelError."""
         import torch
 
-        file = Path(model).expanduser() if model else named_files.located("i3d")
+        file = Path(model).expanduser() if model else published_files.located("i3d")
         if not file.is_file():
             raise WeightsMissing(f"{file}: no such file. I3D is i3d:FILE; `kinema models pull i3d` fetches the file.")
         self.name, self.place = name, torch.device(device)
