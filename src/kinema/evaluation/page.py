@@ -34,7 +34,8 @@ body { margin: 0 auto; max-width: 1120px; padding: 24px; background: var(--paper
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; } h2 { font-size: 18px; margin: 0 0 2px; }
 h3 { font-size: 14px; margin: 14px 0 6px; color: var(--soft); font-weight: 600; }
-p { margin: 4px 0; } .soft { color: var(--soft); font-size: 13.5px; } .good { color: var(--good); } .bad { color: var(--bad); }
+p { margin: 4px 0; } .soft { color: var(--soft); font-size: 13.5px; }
+.good { color: var(--good); } .bad { color: var(--bad); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 18px; margin: 16px 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -50,8 +51,10 @@ figure { margin: 0; min-width: 0; } figcaption { font-size: 12.5px; line-height:
 .clip { background: 50% / 100% 100% no-repeat; border-radius: 4px; image-rendering: auto; }
 img.sheet { max-width: 100%; height: auto; border-radius: 6px; display: block; margin-top: 8px; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
-.axis { stroke: var(--line); } .bar { fill: var(--bar); } .band { fill: var(--band); } .mark { stroke: var(--mark); stroke-width: 2; }
-.dot { fill: var(--mark); } dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 6px 0; font-size: 13.5px; }
+.axis { stroke: var(--line); } .bar { fill: var(--bar); } .band { fill: var(--band); }
+.mark { stroke: var(--mark); stroke-width: 2; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 6px 0;
+  font-size: 13.5px; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 600px) { body { padding: 12px; } section { padding: 12px; } }
 """

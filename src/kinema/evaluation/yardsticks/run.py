@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...core.errors import MediaError, RequestError
 from ...core.events import Event, OnEvent, Progress, ignore
@@ -24,6 +24,7 @@ from .table import YARDSTICKS, chosen
 CLIPS_PER_WORKER = 16
 """A process takes seconds to start: by default there is one for so many clips."""
 GIVEN, OTHER = "clips", "against"
+Item = TypeVar("Item")
 Clips = dict[str, tuple[ClipFile, str]]
 """The clips of one side by name, each with the SHA-256 of its content."""
 
@@ -62,6 +63,7 @@ class Evaluation:
     against: Path | None
     figures: list[Figure]
     files: dict[str, ClipFile]
+    others: dict[str, ClipFile]
     shapes: dict[str, dict[str, tuple[int, int, int, float]]]
     failed: list[FailedClip] = field(default_factory=list)
     differing: list[tuple[str, str, str]] = field(default_factory=list)
@@ -70,6 +72,10 @@ class Evaluation:
     def __getitem__(self, name: str) -> Figure:
         """The figure of a yardstick. Raises KeyError."""
         return {each.name: each for each in self.figures}[name]
+
+    def partner(self, name: str) -> ClipFile | None:
+        """The clip of --against that a clip is compared with as a pair."""
+        return partner(name, self.files, self.others)
 
 
 def evaluate(
@@ -111,10 +117,10 @@ def evaluate(
         if all(not figure.clips for figure in figures):
             shown = "; ".join(f"{each.clip}: {each.reason}" for each in found.failed[:3])
             raise MediaError(f"{path}: no clip could be measured ({shown}).")
+    files, others = ({name: file for name, (file, _) in found.clips.get(side, {}).items()} for side in (GIVEN, OTHER))
     return Evaluation(
-        Path(path), None if against is None else Path(against), figures,
-        {name: file for name, (file, _) in found.clips[GIVEN].items()},
-        found.shapes, found.failed, found.differing, round(time.monotonic() - began_s, 3),
+        Path(path), None if against is None else Path(against), figures, files, others, found.shapes, found.failed,
+        found.differing, round(time.monotonic() - began_s, 3),
     )  # fmt: skip
 
 
@@ -197,28 +203,22 @@ class _Run:
         """(side, what to measure of a clip, keys of the rows by yardstick)."""
         for side, clips in self.clips.items():
             for name, (clip, content) in clips.items():
-                partner, names, keys = self._partner(name), [], {"": key_of(["shape", content])}
+                names, keys = [], {"": key_of(["shape", content])}
+                pair = partner(name, self.clips[GIVEN], self.clips.get(OTHER, {}))
                 for each in self.yardsticks:
                     if side == OTHER and each.against != "set":
                         continue
                     of: list[Any] = [each.name, self.protocols[each.name], self.settings.device, content]
                     if each.against == "pairs":
-                        if partner is None:
+                        if pair is None:
                             self.failed.append(FailedClip(side, name, "no clip of this name to compare", each.name))
                             continue
-                        of.append(partner[1])
+                        of.append(pair[1])
                     names.append(each.name)
                     keys[each.name] = key_of(of)
                 pairs = any(each.against == "pairs" and each.name in names for each in self.yardsticks)
-                with_partner = partner[0] if side == GIVEN and pairs and partner is not None else None
-                yield side, MeasureTask(clip, tuple(names), with_partner), keys
-
-    def _partner(self, name: str) -> tuple[ClipFile, str] | None:
-        """The clip of the same name on the other side; two single clips are a pair whatever their names."""
-        others = self.clips.get(OTHER, {})
-        if len(others) == len(self.clips[GIVEN]) == 1:
-            return next(iter(others.values()))
-        return others.get(name)
+                other = pair[0] if side == GIVEN and pairs and pair is not None else None
+                yield side, MeasureTask(clip, tuple(names), other), keys
 
     def _keep(self, side: str, task: MeasureTask, keys: dict[str, str], result: MeasuredRows) -> None:
         import numpy as np
@@ -262,6 +262,11 @@ class _Run:
             members[each.name] = {"protocol": self.protocols[each.name], "settings": asdict(self.settings)}, keys
         self.store.set_figures(members)
         return found
+
+
+def partner(name: str, given: Mapping[str, Item], others: Mapping[str, Item]) -> Item | None:
+    """The clip of the same name among the others; two single clips are a pair whatever their names."""
+    return next(iter(others.values())) if len(others) == len(given) == 1 else others.get(name)
 
 
 def scored(yardstick: Yardstick, store: RowStore, keys: dict[str, dict[str, str]]) -> Score:
