@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,7 +44,7 @@ class MeasuredRows:
 
 def measured(
     tasks: Sequence[MeasureTask], yardsticks: Sequence[Yardstick], settings: YardstickSettings, workers: int
-) -> Iterator[tuple[int, MeasuredRows]]:
+) -> Generator[tuple[int, MeasuredRows], None, None]:
     """Yield (number of the task, its rows), in the order in which they are done. Raises ModelError if a yardstick lacks
     its weights, or a process was killed."""
     if workers == 1 or len(tasks) < 2:

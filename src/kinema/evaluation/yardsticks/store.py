@@ -6,6 +6,7 @@ changed file or setting finds no row. Arrays are stored as npz and read without 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -36,12 +37,7 @@ class RowStore:
 
     def __init__(self, folder: Path) -> None:
         """Open the rows of a folder, or create them. Raises RowsUnwritable."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._state = SqliteState(folder / FILE, _MIGRATIONS, busy=RowsUnwritable, durable=False)
-        except (OSError, StateBusy) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise RowsUnwritable(f"{folder}: cannot be written ({reason}).") from error
+        self._state = SqliteState(folder / FILE, _MIGRATIONS, busy=RowsUnwritable, durable=False)
 
     def close(self) -> None:
         self._state.close()
@@ -87,6 +83,15 @@ class RowStore:
                     sides.setdefault(side, {})[clip] = key
                 found[name] = json.loads(about), sides
         return found
+
+
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Raise the system's errors of this block as RowsUnwritable."""
+    try:
+        yield
+    except OSError as error:
+        raise RowsUnwritable(f"{folder}: cannot be written ({error.strerror or error}).") from None
 
 
 def key_of(content: Any) -> str:
