@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +15,12 @@ from ...core.errors import MediaError, RequestError
 from ...core.events import Event, OnEvent, Progress, ignore
 from ...core.leftovers import temporary_folder
 from ...core.lock import take
+from ...core.outside import exists
 from ...core.threads import cores
 from .contract import MOST_FRAMES, ClipFile, Row, Score, Yardstick, YardstickSettings
 from .measure import MeasuredRows, MeasureTask, measured
 from .read import ClipSet, find_clips, mask_of
-from .store import FILE, RowStore, key_of, written
+from .store import FILE, RowStore, key_of, pack, written
 from .table import YARDSTICKS, chosen
 
 CLIPS_PER_WORKER = 16
@@ -88,6 +90,7 @@ def evaluate(
     workers: int | None = None,
     resume: bool = False,
     uniform: bool = False,
+    statistics: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Evaluation:
     """Compute figures of the clips of a folder (or of one clip), against those of another if a yardstick needs them.
@@ -104,19 +107,31 @@ def evaluate(
     yardsticks = chosen(metrics, settings)
     if not yardsticks:
         raise RequestError("No metrics were given.", field="metrics", legal=", ".join(YARDSTICKS))
-    sets = {GIVEN: find_clips(Path(path))}
-    if against is not None:
+    sets, rows = {GIVEN: find_clips(Path(path))}, dict[str, Row]()
+    if against is not None and Path(against).suffix == ".npz":
+        rows = _statistics_of(Path(against), yardsticks)
+    elif against is not None:
         sets[OTHER] = find_clips(Path(against), OTHER)
-    check(yardsticks, sets)
+    check(yardsticks, sets, rows)
+    if statistics is not None and not any(hasattr(each, "statistics") for each in yardsticks):
+        raise RequestError(
+            "None of the metrics has statistics.",
+            field="save_statistics",
+            value=str(statistics),
+            legal="with --metrics fvd",
+        )
     with _rows(out, resume) as store:
-        on_event(Event("read"))
+        on_event(Event("scan"))
         found = _Run(sets, yardsticks, settings, store, uniform)
         found.read(on_event)
         found.measure(workers, on_event)
+        found.add_statistics(rows)
         figures = found.figures()
         if all(not figure.clips for figure in figures):
             shown = "; ".join(f"{each.clip}: {each.reason}" for each in found.failed[:3])
             raise MediaError(f"{path}: no clip could be measured ({shown}).")
+        if statistics is not None:
+            found.save_statistics(statistics)
     files, others = ({name: file for name, (file, _) in found.clips.get(side, {}).items()} for side in (GIVEN, OTHER))
     return Evaluation(
         Path(path), None if against is None else Path(against), figures, files, others, found.shapes, found.failed,
@@ -124,11 +139,11 @@ def evaluate(
     )  # fmt: skip
 
 
-def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet]) -> None:
-    """Raise RequestError for a yardstick that cannot measure these sets."""
+def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet], statistics: Mapping[str, Row]) -> None:
+    """Raise RequestError for a yardstick that cannot measure these sets. statistics: rows in place of the other set."""
     others = sets.get(OTHER)
     for each in yardsticks:
-        if each.against != "no" and others is None:
+        if each.against != "no" and others is None and each.name not in statistics:
             what = "other clips" if each.against == "set" else "clips of the same names"
             raise RequestError(
                 f"{each.name} compares with {what}.", field=OTHER, value=None,
@@ -142,7 +157,8 @@ def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet]) -> None:
                     f"{each.name} compares clips of the same name, and {others.path} has none of the names in "
                     f"{sets[GIVEN].path}.", field=OTHER, value=str(others.path), legal="clips of the same names",
                 )  # fmt: skip
-        each.check(sets[GIVEN].clips, others.clips if others is not None else ())
+        clips = sets[GIVEN].clips
+        each.check(clips, clips if each.name in statistics else others.clips if others is not None else ())
 
 
 class _Run:
@@ -176,7 +192,7 @@ class _Run:
                 except MediaError as error:
                     self.failed.append(FailedClip(side, clip.name, str(error).removeprefix(f"{clip.path}: ")))
                 done += 1
-                on_event(Progress("read", done, total, time.monotonic() - began_s))
+                on_event(Progress("scan", done, total, time.monotonic() - began_s))
 
     def measure(self, workers: int | None, on_event: OnEvent) -> None:
         """Measure every clip that lacks a row, and keep the rows."""
@@ -249,6 +265,23 @@ class _Run:
                 if keys[name] in existing:
                     self.keys[name][side][task.file.name] = keys[name]
 
+    def add_statistics(self, rows: Mapping[str, Row]) -> None:
+        """Use saved statistics in place of the rows of another set."""
+        for name, row in rows.items():
+            key = key_of(["statistics", sha256(pack(row)).hexdigest()])
+            self.store.add([(key, row)])
+            self.keys[name][OTHER] = {"statistics": key}
+
+    def save_statistics(self, path: Path) -> None:
+        from . import reference_statistics
+
+        for each in self.yardsticks:
+            if hasattr(each, "statistics"):
+                with written(path):
+                    row = each.statistics(ordered(self.store, self.keys[each.name][GIVEN]))
+                    reference_statistics.save(path, row, self.protocols[each.name])
+                return
+
     def figures(self) -> list[Figure]:
         """The figures, from the rows in the order of the clips' names."""
         found, members = [], {}
@@ -296,6 +329,16 @@ def differing(shapes: dict[str, tuple[int, int, int, float]]) -> list[tuple[str,
         if how:
             found.append((name, "; ".join(how)))
     return found
+
+
+def _statistics_of(path: Path, yardsticks: Sequence[Yardstick]) -> dict[str, Row]:
+    """The saved statistics of another set, for each yardstick that takes them."""
+    from . import reference_statistics
+
+    if not exists(path):
+        raise RequestError(f"{path}: no such file.", field=OTHER, value=str(path))
+    able = [each for each in yardsticks if hasattr(each, "statistics")]
+    return {each.name: reference_statistics.load(path, each.protocol()) for each in able}
 
 
 @contextlib.contextmanager
