@@ -106,6 +106,8 @@ def evaluate_set(
             "Nothing to evaluate." if clips is None else "FOLDER and --compare exclude each other.", field="clips",
             value=None if clips is None else str(clips), legal="FOLDER, or --compare A B",
         )  # fmt: skip
+    if compare is not None and save_statistics is not None:
+        raise RequestError("--save-statistics is of one set.", field="save_statistics", legal="without --compare")
     if resume and output is None:
         raise RequestError("--resume requires -o.", field="resume", legal="-o FOLDER, the folder of the killed run")
     if output is not None:
@@ -113,7 +115,7 @@ def evaluate_set(
         if exists(output) and not output.is_dir():
             raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
         keep_apart({"output": output}, [clips, against, *(compare or ())], replaced=False)
-    chosen = {
+    chosen: dict[str, Any] = {
         "metrics": metrics or (), "settings": settings, "workers": workers, "resume": resume, "uniform": uniform,
         "statistics": save_statistics,
     }  # fmt: skip
@@ -155,7 +157,7 @@ def _compare(
             report.save(found, place / name, command_of)
             failed += found.failed
             folders.append(place / name)
-        result = compare.compare(folders[0], folders[1], chosen["metrics"])
+        result = compare.compare(folders[0], folders[1], chosen["metrics"], pair)
         data = compare.to_dict(result, command)
         if output is not None:
             save(result, data, output)

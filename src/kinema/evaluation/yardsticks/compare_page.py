@@ -43,7 +43,7 @@ def html(found: Comparison, data: dict[str, Any]) -> str:
         "<h1>Comparison of two sets of clips</h1>", page.facts(sides),
         f"<section>{page.table(head, rows, (1, 2, 3, 4))}</section>",
         f"<section><h2>Differences</h2>{forest(lines)}"
-        '<p class="soft">Each line is in units of half its interval; left of the middle, A is lower. p values are '
-        "adjusted for the number of figures (Holm); below 0.05 a difference counts as real.</p></section>",
+        '<p class="soft">Each line has its own scale; left of the middle, A is lower. p values are adjusted '
+        " for the number of figures (Holm); below 0.05 a difference counts as real.</p></section>",
     ]  # fmt: skip
     return page.document("Comparison of two sets of clips", "\n".join(body))

@@ -6,10 +6,10 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...core.errors import MediaError, RequestError
 from ...core.events import Event, OnEvent, Progress, ignore
@@ -18,66 +18,16 @@ from ...core.lock import take
 from ...core.outside import exists
 from ...core.threads import cores
 from .contract import MOST_FRAMES, ClipFile, Row, Score, Yardstick, YardstickSettings
-from .measure import MeasuredRows, MeasureTask, measured
+from .measure import MeasuredRows, MeasureTask, measured, reason_of
 from .read import ClipSet, find_clips, mask_of
+from .result import GIVEN, OTHER, Evaluation, FailedClip, Figure, partner
 from .store import FILE, RowStore, key_of, pack, written
 from .table import YARDSTICKS, chosen
 
 CLIPS_PER_WORKER = 16
 """A process takes seconds to start: by default there is one for so many clips."""
-GIVEN, OTHER = "clips", "against"
-Item = TypeVar("Item")
 Clips = dict[str, tuple[ClipFile, str]]
 """The clips of one side by name, each with the SHA-256 of its content."""
-
-
-@dataclass(frozen=True)
-class FailedClip:
-    """A file that was not measured. side: "clips" or "against". yardstick: the only one that failed, or ""."""
-
-    side: str
-    clip: str
-    reason: str
-    yardstick: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """The figure of one yardstick. clips: the names of the measured ones, in the order of `score.per_clip`."""
-
-    name: str
-    title: str
-    unit: str
-    better: str
-    against: str
-    protocol: dict[str, Any]
-    score: Score
-    clips: tuple[str, ...]
-
-
-@dataclass
-class Evaluation:
-    """The figures of a set of clips. shapes: by side and clip (frames that were read, height, width, fps). failed:
-    files that were left out. differing: (side, clip, how its size or rate differs from most). Save it with
-    `report.save`."""
-
-    path: Path
-    against: Path | None
-    figures: list[Figure]
-    files: dict[str, ClipFile]
-    others: dict[str, ClipFile]
-    shapes: dict[str, dict[str, tuple[int, int, int, float]]]
-    failed: list[FailedClip] = field(default_factory=list)
-    differing: list[tuple[str, str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def __getitem__(self, name: str) -> Figure:
-        """The figure of a yardstick. Raises KeyError."""
-        return {each.name: each for each in self.figures}[name]
-
-    def partner(self, name: str) -> ClipFile | None:
-        """The clip of --against that a clip is compared with as a pair."""
-        return partner(name, self.files, self.others)
 
 
 def evaluate(
@@ -190,7 +140,7 @@ class _Run:
                     content = [digest(str(clip.path)), None if mask is None else digest(str(mask))]
                     self.clips[side][clip.name] = clip, key_of([content, clip.caption, clip.manifest, MOST_FRAMES])
                 except MediaError as error:
-                    self.failed.append(FailedClip(side, clip.name, str(error).removeprefix(f"{clip.path}: ")))
+                    self.failed.append(FailedClip(side, clip.shown, reason_of(error, clip)))
                 done += 1
                 on_event(Progress("scan", done, total, time.monotonic() - began_s))
 
@@ -227,7 +177,9 @@ class _Run:
                     of: list[Any] = [each.name, self.protocols[each.name], self.settings.device, content]
                     if each.against == "pairs":
                         if pair is None:
-                            self.failed.append(FailedClip(side, name, "no clip of this name to compare", each.name))
+                            self.failed.append(
+                                FailedClip(side, clip.shown, "no clip of this name to compare with", each.name)
+                            )
                             continue
                         of.append(pair[1])
                     names.append(each.name)
@@ -244,7 +196,7 @@ class _Run:
             rows.append((keys[""], {"shape": np.asarray(result.shape, np.float64)}))
         self.store.add(rows)
         for name, why in result.reasons.items():
-            self.failed.append(FailedClip(side, task.file.name, why, name))
+            self.failed.append(FailedClip(side, task.file.shown, why, name))
 
     def _collect(self, wanted: Sequence[tuple[str, MeasureTask, dict[str, str]]]) -> None:
         """Note which rows exist now, and which clips differ in size or rate from most of their side."""
@@ -257,10 +209,10 @@ class _Run:
         for side, task, keys in wanted:
             how = odd.get((side, task.file.name))
             if how is not None and self.uniform:
-                self.failed.append(FailedClip(side, task.file.name, how))
+                self.failed.append(FailedClip(side, task.file.shown, how))
                 continue
             if how is not None:
-                self.differing.append((side, task.file.name, how))
+                self.differing.append((side, task.file.shown, how))
             for name in task.names:
                 if keys[name] in existing:
                     self.keys[name][side][task.file.name] = keys[name]
@@ -295,11 +247,6 @@ class _Run:
             members[each.name] = {"protocol": self.protocols[each.name], "settings": asdict(self.settings)}, keys
         self.store.set_figures(members)
         return found
-
-
-def partner(name: str, given: Mapping[str, Item], others: Mapping[str, Item]) -> Item | None:
-    """The clip of the same name among the others; two single clips are a pair whatever their names."""
-    return next(iter(others.values())) if len(others) == len(given) == 1 else others.get(name)
 
 
 def scored(yardstick: Yardstick, store: RowStore, keys: dict[str, dict[str, str]]) -> Score:
