@@ -45,17 +45,17 @@ class Lpips:
         files = (backbone or _backbone(), weights or _weights())
         self.digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         if backbone is None and not self.digests[0].startswith(BACKBONE_DIGEST):
-            raise ModelError(f"{files[0]}: damaged: its SHA-256 starts with {self.digests[0][:8]}, not {BACKBONE_DIGEST}.")
+            raise ModelError(f"{files[0]}: its SHA-256 starts with {self.digests[0][:8]}, not {BACKBONE_DIGEST}.")
         network, linear = (_tensors(file) for file in files)
         place = torch.device(device)
         try:
-            self.layers = [
-                (network[f"features.{number}.weight"].to(place), network[f"features.{number}.bias"].to(place), stride, pad)
-                for number, stride, pad in LAYERS
-            ]
+            parts = [(network[f"features.{n}.weight"], network[f"features.{n}.bias"]) for n, *_ in LAYERS]
             self.weights = [linear[f"lin{k}.model.1.weight"].flatten().to(place) for k in range(len(LAYERS))]
         except KeyError as error:
             raise ModelError(f"{files[0]}, {files[1]}: no tensor {error}.") from None
+        self.layers = [
+            (weight.to(place), bias.to(place), stride, pad) for (weight, bias), (_, stride, pad) in zip(parts, LAYERS)
+        ]
         if any(weight.shape[0] != len(scale) for (weight, *_), scale in zip(self.layers, self.weights)):
             raise ModelError(f"{files[1]}: its weights are not those of AlexNet's layers.")
         self.place = place
