@@ -121,11 +121,11 @@ def _figure(figure: Figure) -> dict[str, Any]:
 
 
 def _side(found: Evaluation, side: str) -> dict[str, Any]:
-    shapes = found.shapes.get(side, {}).values()
+    shapes = found.shapes.get(side, {}).values()  # pairs are read with their partners: no shapes of the other set
     frames = [shape[0] for shape in shapes]
     return {
         "path": str(found.path if side == GIVEN else found.against),
-        "count": len(frames),
+        "count": len(frames) or len(found.others),
         "frames": [min(frames), max(frames)] if frames else None,
         "sizes": dict(Counter(f"{width}x{height}" for _, height, width, _ in shapes).most_common()),
         "fps": dict(Counter(f"{fps:g}" for *_, fps in shapes).most_common()),
@@ -153,7 +153,7 @@ def clean(value: Any) -> Any:
 
 def _value(value: Any) -> str:
     if isinstance(value, float):
-        return number(value)
+        return f"{value:.4g}"
     if isinstance(value, dict):
         return "(" + ", ".join(f"{name}: {_value(each)}" for name, each in value.items()) + ")"
     if isinstance(value, list | tuple):

@@ -167,7 +167,10 @@ class _Run:
 
     def _wanted(self) -> Iterator[tuple[str, MeasureTask, dict[str, str]]]:
         """(side, what to measure of a clip, keys of the rows by yardstick)."""
+        sets = any(each.against == "set" for each in self.yardsticks)
         for side, clips in self.clips.items():
+            if side == OTHER and not sets:
+                continue  # pairs are read with their partners
             for name, (clip, content) in clips.items():
                 names, keys = [], {"": key_of(["shape", content])}
                 pair = partner(name, self.clips[GIVEN], self.clips.get(OTHER, {}))
