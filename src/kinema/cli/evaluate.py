@@ -1,4 +1,4 @@
-"""`kinema evaluate`: how well a model follows its conditions."""
+"""`kinema evaluate`: how well a model follows its conditions, and the figures of clips."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import exists, read_json
 from ..core.whole import write_text
+from . import evaluate_set
 from .evaluate_clip import NAME, ClipByDefault, clip
 from .exits import guarded
 from .options import AsJson, Device
@@ -35,6 +36,7 @@ def _group() -> None:
 
 
 app.command(NAME)(clip)
+app.command(evaluate_set.NAME)(evaluate_set.evaluate_set)
 
 
 @app.command("miniature")
