@@ -309,7 +309,8 @@ def test_imports_inside_the_package_are_relative():
 
 SAME_NAME = {"Note", "Part", "GuidanceStep", "VideoEncoder"}
 """Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
-person, a part of a score and one of the work, an encoder of files and a network), or a protocol and what has it (GuidanceStep)."""
+person, a part of a score and one of the work, an encoder of files and a network), or a protocol and what has it
+(GuidanceStep)."""
 
 
 def test_a_class_has_a_name_of_its_own():
