@@ -118,7 +118,7 @@ class ClipTask:
         width = model.config.vision_config.hidden_size
         answers = QUESTIONS | {"objects": len(KINDS) * len(COLORS)}
         self.questions = nn.ModuleDict({name: nn.Linear(width, count) for name, count in answers.items()}).to(device)
-        nn.init.constant_(self.questions["objects"].bias, -4.0)  # one or two of 96 are there
+        nn.init.constant_(self.questions.get_parameter("objects.bias"), -4.0)  # one or two of 96 are there
         self.modules: dict[str, nn.Module] = {"clip": model, "questions": self.questions}
 
     def encode(self, pictures_BCHW: Tensor, captions: list[str]) -> tuple[Tensor, Tensor, Tensor]:
