@@ -15,9 +15,10 @@ import numpy as np
 from ...core.errors import KinemaError, MediaError
 from ...core.outside import MAX_JSON_BYTES, for_terminal, read_json
 from ...core.whole import whole, write_text
+from ...media import captions
 from ...media.resize import resize_frames
 from ..core import processes
-from . import buckets, captions
+from . import buckets
 from .motion_filter import ClipMotion, measure
 from .optical_flow import Estimate
 from .own_clips import Item
