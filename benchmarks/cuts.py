@@ -67,7 +67,7 @@ def film(seed: int, data: Path | None) -> tuple[np.ndarray, list[tuple[str, Tran
         return sum(map(len, parts))
 
     for number, kind in enumerate(["", *kinds]):
-        body, length, used = shot(number, lengths[number] + 41, clips, seed, random), lengths[number], 0
+        body, length, used = shot(number, lengths[number] + 52, clips, seed, random), lengths[number], 0
         begin = done()
         if kind == "hard":
             truth.append((kind, Transition(begin, begin)))
