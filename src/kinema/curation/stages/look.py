@@ -103,8 +103,8 @@ def blur(luma_HW: np.ndarray) -> float:
     for axis in (0, 1):
         kernel = (1, BLUR_PX) if axis == 0 else (BLUR_PX, 1)
         blurred_HW = cv2.blur(plane_HW, kernel, borderType=cv2.BORDER_REFLECT)
-        sharp_HW = np.abs(cv2.Sobel(plane_HW, cv2.CV_32F, 1 - axis, axis, borderType=cv2.BORDER_REFLECT))
-        soft_HW = np.abs(cv2.Sobel(blurred_HW, cv2.CV_32F, 1 - axis, axis, borderType=cv2.BORDER_REFLECT))
+        sharp_HW = np.abs(cv2.Sobel(plane_HW, cv2.CV_32F, axis, 1 - axis, borderType=cv2.BORDER_REFLECT))
+        soft_HW = np.abs(cv2.Sobel(blurred_HW, cv2.CV_32F, axis, 1 - axis, borderType=cv2.BORDER_REFLECT))
         lost_HW = np.maximum(0, sharp_HW - soft_HW)
         edge = (slice(2, -1), slice(2, -1))
         whole, lost = float(sharp_HW[edge].sum()), float(lost_HW[edge].sum())
