@@ -19,7 +19,7 @@ REQUEST = FrameRequest(most=33, side_px=192, fps=8.0)
 
 class CameraMotion:
     """`camera_moves`: 1 where an affine map moves the margin of the frame, else 0. `flow_score`: mean length of the
-    flow in px per frame on a canvas of 480 px. `draw_weight`: Tora's relative frequency in training, 1 - score / 100."""
+    flow in px per frame on a canvas of 480 px. `draw_weight`: Tora's relative frequency in training."""
 
     name, version = "camera", 1
     columns = (

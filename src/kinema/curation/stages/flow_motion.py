@@ -29,8 +29,8 @@ MOST = 240
 
 @dataclass(frozen=True)
 class FlowMeasure:
-    """A way to measure motion. method: "dis", "farneback" or "raft". relative: in shorter sides a second, else in px per
-    pair of frames, at the measured size."""
+    """A way to measure motion. method: "dis", "farneback" or "raft". relative: in shorter sides a second, else in px
+    per pair of frames, at the measured size."""
 
     name: str
     method: str

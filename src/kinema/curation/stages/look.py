@@ -78,9 +78,9 @@ def content_box(luma_FHW: np.ndarray) -> tuple[int, int, int, int]:
     below or left and right, so a night sky is none; a black clip has none."""
     black_HW = (luma_FHW <= BLACK).all(0)
     height, width = black_HW.shape
-    top, bottom = _pair((black_HW.mean(1) >= BAR_SHARE))
+    top, bottom = _pair(black_HW.mean(1) >= BAR_SHARE)
     inner_HW = black_HW[top : height - bottom]
-    left, right = _pair((inner_HW.mean(0) >= BAR_SHARE))
+    left, right = _pair(inner_HW.mean(0) >= BAR_SHARE)
     return left, top, width - right, height - bottom
 
 

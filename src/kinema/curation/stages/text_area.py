@@ -31,7 +31,7 @@ CONTRAST = 24
 INK = (0.04, 0.75)
 """Shares of a box that ink can cover; outside of them the box is not tightened."""
 LEAST_PART, LEAST_PART_PX = 0.05, 3
-"""Connected ink is part of a letter from this share of the box's height and this area; ink at the box's border is not."""
+"""Connected ink is part of a letter from this share of the box's height and this area; ink at the border is not."""
 LEAST_KEPT = 0.6
 """A box is not narrowed below this share of its width, or half of it of its height."""
 LEAST_SCORE, LEAST_LETTERS = 0.5, 2
@@ -90,7 +90,7 @@ def load_detector() -> Any:
 
 
 def text_boxes(detector: Any, frame_HWC: np.ndarray) -> list[np.ndarray]:
-    """Tightened boxes around text in a uint8 RGB frame: corners (4, 2) in px, clockwise from the top left of the text."""
+    """Tightened boxes around text in a uint8 RGB frame: corners (4, 2) in px, clockwise from the text's top left."""
     found = detector(np.ascontiguousarray(frame_HWC[..., ::-1]))
     if found.boxes is None:
         return []
@@ -160,7 +160,7 @@ def ink_box(crop_HWC: np.ndarray) -> tuple[float, float, float, float] | None:
     boxes = [
         (x, y, x + w, y + h)
         for x, y, w, h, area in stats[1:count].tolist()
-        if area >= LEAST_PART_PX and 0 < x and 0 < y and x + w < width and y + h < height and h >= LEAST_PART * height
+        if area >= LEAST_PART_PX and min(x, y) > 0 and x + w < width and y + h < height and h >= LEAST_PART * height
     ]
     if not boxes:
         return None
