@@ -1,5 +1,5 @@
-"""Camera moves as Fun-Camera reads them: the rays of four frames (conditions/rays.py) are the channels of a latent frame.
-The speed is the condition's `amount` times the option camera_speed."""
+"""Camera moves as Fun-Camera reads them: the rays of four frames (conditions/rays.py) as channels of a latent frame. The
+speed is the condition's `amount` times the option camera_speed."""
 
 from __future__ import annotations
 
