@@ -1,4 +1,4 @@
-"""Camera moves as Fun-Camera reads them: the rays of four frames (conditions/rays.py) as channels of a latent frame. The
+"""Camera moves as Fun-Camera reads them: rays of four frames (conditions/rays.py) as channels of one latent frame. The
 speed is the condition's `amount` times the option camera_speed."""
 
 from __future__ import annotations
