@@ -10,10 +10,11 @@ Legend: F frames, H W pixels.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 
-from ..core.conditions import CameraMove
+from ..core.conditions import Camera, CameraMove
 
 WAYS: dict[CameraMove, tuple[float, float, float, float]] = {
     "still": (0, 0, 0, 0), "tilt_up": (0, -1, 0, 0), "tilt_down": (0, 1, 0, 0), "pan_left": (-1, 0, 0, 0),
@@ -42,6 +43,31 @@ def poses(move: CameraMove, speed: float, frames: int) -> torch.Tensor:
         torch.stack([zero_F, zero_F, zero_F + 1, way_F3[:, 2]], -1),
     )
     return torch.stack(rows, 1).float()
+
+
+@dataclass(frozen=True)
+class Track:
+    """A camera in each frame. poses_F34: camera to world. lenses: of each frame, see `rays`."""
+
+    poses_F34: torch.Tensor
+    lenses: tuple[tuple[float, ...], ...]
+
+    def rays(self, frame: int, width: int, height: int) -> torch.Tensor:
+        """The rays of one frame, (1, 6, H, W)."""
+        return rays(self.poses_F34[frame : frame + 1], width, height, self.lenses[frame])
+
+
+def track(camera: Camera, frames: int, speed: float, lens: tuple[float, ...]) -> Track:
+    """The camera of a condition. speed multiplies the amount of a move; lens is that of a move. Poses have their own
+    lenses; they are taken relative to the first."""
+    if not camera.poses:
+        return Track(poses(camera.move, camera.amount * speed, frames), (lens,) * frames)
+    numbers_FN = torch.tensor(camera.poses[:frames], dtype=torch.float64)
+    to_camera_F44 = torch.eye(4, dtype=torch.float64).repeat(len(numbers_FN), 1, 1)
+    to_camera_F44[:, :3] = numbers_FN[:, 4:].unflatten(1, (3, 4))
+    relative_F44 = to_camera_F44[:1] @ torch.linalg.inv(to_camera_F44)
+    relative_F44[0] = torch.eye(4)
+    return Track(relative_F44[:, :3].float(), tuple(pose[:4] for pose in camera.poses[:frames]))
 
 
 def rays(poses_F34: torch.Tensor, width: int, height: int, lens: tuple[float, ...]) -> torch.Tensor:

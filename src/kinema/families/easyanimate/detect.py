@@ -61,12 +61,10 @@ def _variant(path: Path, kind: str, config: Config) -> str:
         "t2v": latents, "inp": 2 * latents + 1, "control": 3 * latents, "camera": 2 * latents + RAYS,
     }  # fmt: skip
     found = next((name for name in PIPELINES[kind] if layouts[name] == entering), None)
-    if found == "camera":
-        raise ModelError(f"{path}: EasyAnimate V5.1 Control-Camera is not supported; Control is.")
     if kind == "EasyAnimateInpaintPipeline" and entering == 3 * latents:
         raise ModelError(f"{path}: a mask of {latents} channels (EasyAnimate V5) is not supported; one channel is.")
     if found is None:
-        legal = " or ".join(str(layouts[name]) for name in PIPELINES[kind] if name != "camera")
+        legal = " or ".join(str(layouts[name]) for name in PIPELINES[kind])
         raise ModelError(
             f"{path}: transformer/config.json has {entering} input channels; {kind} with {latents} output channels "
             f"has {legal}."
