@@ -7,10 +7,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from kinema.cli.options import PromptOptions
+from kinema.cli.request import typed_conditions
 from kinema.conditions.pose_file import read_poses
 from kinema.conditions.rays import poses, track
 from kinema.core.conditions import Camera, feature
-from kinema.core.errors import MediaError
+from kinema.core.errors import MediaError, RequestError
 from kinema.core.request import Request
 
 LENS = (0.5, 0.9, 0.5, 0.4)
@@ -56,6 +58,26 @@ def test_refused_files(tmp_path, change, words):
     file.write_text("\n".join(change(file.read_text().splitlines())))
     with pytest.raises(MediaError, match=words):
         read_poses(file)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("pan_left", {"move": "pan_left"}), ("zoom_in:2.5", {"move": "zoom_in", "amount": 2.5})]
+)
+def test_typed_moves(given, found):
+    assert typed_conditions(PromptOptions(camera=given)) == [{"kind": "camera", **found}]
+
+
+@pytest.mark.parametrize(("given", "words"), [("pan", "pan_left, pan_right"), ("pan_left:much", "pan_left:1.5")])
+def test_refused_moves(given, words):
+    with pytest.raises(RequestError) as caught:
+        typed_conditions(PromptOptions(camera=given))
+    assert words in caught.value.legal
+
+
+def test_a_typed_file(tmp_path):
+    file = written(tmp_path, np.tile(np.eye(4)[:3], (2, 1, 1)))
+    (found,) = typed_conditions(PromptOptions(camera=str(file)))
+    assert Camera(**found) == read_poses(file)
 
 
 def test_a_camera_has_a_move_or_poses(tmp_path):
