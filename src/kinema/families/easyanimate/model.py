@@ -62,6 +62,8 @@ class EasyAnimateParts:
     transformer: Any
     vae: Any
     scheduler: Any
+    files: tuple[Path, ...] = ()
+    """The weight files of the other parts, if the checkpoint is a single file."""
 
 
 class EasyAnimateFamily:
@@ -78,7 +80,7 @@ class EasyAnimateFamily:
         forward.prepare(parts.transformer)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        return ()
+        return self.parts.files
 
     # -- before the loop -------------------------------------------------------------------------------------------
 
