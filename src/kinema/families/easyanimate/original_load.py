@@ -44,7 +44,7 @@ def autoencoder(folder: Path, dtype: torch.dtype) -> Any:
     given.setdefault("spatial_group_norm", False)  # the authors' default; diffusers' is the opposite
     try:
         with torch.device("meta"):
-            network = AutoencoderKLMagvit(**given)
+            network: Any = AutoencoderKLMagvit(**given)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ModelError(f"{folder / 'config.json'}: {str(error).splitlines()[0]}.") from None
     network.register_to_config(cache_mag_vae=config.flag("cache_mag_vae", True))
