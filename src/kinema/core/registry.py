@@ -14,6 +14,9 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
     PART_FILES                          by part, patterns of file names of ComfyUI's (a text encoder's, an
                                         autoencoder's) that stand for a part of each of its models
     MODEL_FOLDER                        ComfyUI's folder of its models' files, whose loaders offer its models by name
+    pair_of(file) -> (file, file) or None
+                                        this file and the other one of its model, an expert each, in order
+    pair(file, file) -> Card            the card of both; ModelError if they do not belong together
     ADAPTER_NAMES                       layer names in adapter files (weights/adapter_keys.py)
 
 `recognise` raises ModelError for a model that the family identifies but does not support.

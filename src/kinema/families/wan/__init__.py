@@ -14,6 +14,7 @@ from .extras import complete
 from .file_parts import PATTERNS as PART_FILES
 from .file_parts import missing
 from .options import WanOptions as OPTIONS
+from .pairs import pair, pair_of
 from .planning import plan
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "complete",
     "load",
     "missing",
+    "pair",
+    "pair_of",
     "plan",
     "recognise",
 ]

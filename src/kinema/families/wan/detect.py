@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,40 @@ def config_facts(config: Config) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True)
+class SeenFile:
+    """What the header of a single file shows."""
+
+    signs: Signs
+    hint_layers: int
+    text_dim: int
+
+
 def _file(path: Path) -> Card | None:
+    seen = seen_file(path)
+    return None if seen is None else named(path, seen)
+
+
+def seen_file(path: Path) -> SeenFile | None:
+    """The signs of a transformer in a single file; None if it is not one. ModelError for an unsupported variant."""
     entries = header(path)
     facts = file_facts(entries, str(path))
     if facts is None:
         _refuse_parts(path, entries)
         return None
-    name = _name_with_expert(path)
-    signs = file_signs(name, entries, facts)
+    signs = file_signs(_name_with_expert(path), entries, facts)
     _refuse(path, signs)
-    return _named(path, signs, len(facts["vace_layers"]), facts["text_dim"])
+    return SeenFile(signs, len(facts["vace_layers"]), facts["text_dim"])
+
+
+def named(path: Path, seen: SeenFile, kind: str | None = None) -> Card:
+    """The card of a single file. kind: of the model that it is a half of; None: its own."""
+    return _named(path, seen.signs, seen.hint_layers, seen.text_dim, kind)
+
+
+def expert_of(path: Path) -> str:
+    """The expert that a file's name, or that of its folder, says: "high", "low", or ""."""
+    return variants.names_expert(_name_with_expert(path))
 
 
 def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any] | None:
@@ -232,17 +257,17 @@ def _unsupported(path: Path, model: str) -> ModelError:
     )
 
 
-def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str | None = None) -> Card:
     """The card of a model, without the conditions that its own parts lack."""
-    card = _by_size(path, signs, hint_layers, text_dim)
+    card = _by_size(path, signs, hint_layers, text_dim, kind or variants.kind_of(signs))
     if is_fun(card.variant) and not signs.reference:
         return card.model_copy(update={"accepts": tuple(each for each in card.accepts if each != "reference")})
     return card
 
 
-def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str) -> Card:
     """The published card of that shape with this path; a new card for an unknown shape."""
-    kind, width, layers = variants.kind_of(signs), signs.width, signs.layers
+    width, layers = signs.width, signs.layers
     own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
     for card in CARDS:
         network = card.network
