@@ -6,6 +6,10 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
 
     complete(card, folder) -> Card      adds optional parts of the model's folder (a tiny decoder, a few-step student)
     missing(location) -> [text, ...]    missing parts that a model needs outside its own folder or file
+    beside(location) -> [(part, path or None, text), ...]
+                                        those parts, found or missing; text: the usual file and the searched folders
+    identify(path, entries) -> (text, is_part) or None
+                                        what a file's tensors are, supported or not (entries: {"shape"} by name)
     branches(plan) -> [names, ...]      the branches of each step, for the estimate, if not classifier-free guidance
                                         with the plan's settings
     assemble(file, base, folder, target) -> number of tensors

@@ -45,7 +45,7 @@ def named(text: str, recognise: Recognise) -> Card | None:
             return recognise(_path(first))
         if all(here):
             card = recognise(_path(first))
-            return _pair(card, (Path(card.path or first), _path(second)))
+            return _pair(card, (Path(card.path or first), Path(recognise(_path(second)).path or second)))
         if any(here):
             half = f"{text}: {(second if here[0] else first) or 'its first file'}: no such file."
     if half is not None:
@@ -72,7 +72,7 @@ def _pair(card: Card, files: tuple[Path, Path]) -> Card:
     join = getattr(family_module(card.family), "pair", None)
     if join is None:
         raise ModelError(f"{files[0]}:{files[1]}: models of the family {card.family} are not pairs of files.")
-    found: Card = join(*(file.resolve() for file in files))
+    found: Card = join(*files)
     return found
 
 

@@ -115,7 +115,8 @@ def recognise(path: Path) -> Card:
     it; the message names the kind of checkpoint if the files do."""
     if not (path.is_file() or path.is_dir()):
         raise ModelError(f"{path}: not a regular file or folder.")
-    whole_path = path.resolve()
+    # A link to a file keeps its own name: the hub's cache links names to hashes.
+    whole_path = path.parent.resolve() / path.name if path.is_file() else path.resolve()
     quantised.refuse(whole_path)
     for name in family_names():
         try:

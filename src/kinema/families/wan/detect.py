@@ -30,6 +30,8 @@ PARTS = (
     ("decoder.upsamples.0.residual.2.weight", "the VAE of Wan 2.1"),
     ("blocks.0.pos_embedding.embedding.weight", "Wan's text encoder"),
     ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a T5 text encoder"),
+    ("enc.blk.0.attn_q.weight", "a T5 text encoder"),
+    ("vision_model.embeddings.patch_embedding.weight", "a CLIP vision encoder"),
 )
 """Tensors that identify the files of a Wan model's other parts."""
 
@@ -112,6 +114,32 @@ def seen_file(path: Path) -> SeenFile | None:
 def named(path: Path, seen: SeenFile, kind: str | None = None) -> Card:
     """The card of a single file. kind: of the model that it is a half of; None: its own."""
     return _named(path, seen.signs, seen.hint_layers, seen.text_dim, kind)
+
+
+def identify(path: Path, entries: dict[str, Any]) -> tuple[str, bool] | None:
+    """What the tensors of a file are, supported or not: (title of a model, False), or (name of a part, True); None if
+    they are not Wan's. entries: {"shape"} by name, of a file of any format."""
+    if part := _part(entries):
+        return part, True
+    model = _identified(path, entries)
+    return None if model is None else (model, False)
+
+
+def _identified(path: Path, entries: dict[str, Any]) -> str | None:
+    try:
+        facts = file_facts(entries, str(path))
+        names = frozenset(plain(entries))
+        if facts is None:
+            return variants.unsupported(Signs("", "", 0, keys=names)) if "patch_embedding.weight" in names else None
+        signs = file_signs(_name_with_expert(path), entries, facts)
+        seen = SeenFile(signs, len(facts["vace_layers"]), facts["text_dim"])
+        return variants.unsupported(signs) or named(path, seen).title
+    except ModelError as error:
+        return f"a damaged Wan transformer ({error})"
+
+
+def _part(names: Collection[str]) -> str | None:
+    return next((words for key, words in PARTS if key in names), None)
 
 
 def expert_of(path: Path) -> str:
@@ -229,7 +257,7 @@ def _refuse_bare(path: Path) -> None:
 
 
 def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
-    if part := next((words for key, words in PARTS if key in entries), None):
+    if part := _part(entries):
         raise ModelError(f"{path}: only a part of a model, {part}. Specify the transformer's file.")
     names = plain(entries)
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
