@@ -18,7 +18,7 @@ ROOT = Path(kinema.__file__).parent
 FLOORS = {
     "core": 1,
     "media": 2, "diffusion": 2, "weights": 2, "toyland": 2,
-    "conditions": 3, "segmentation": 3, "propagation": 3, "sd": 3, "post": 3, "music": 3,
+    "conditions": 3, "segmentation": 3, "propagation": 3, "sd": 3, "post": 3, "music": 3, "features": 3,
     "engine": 4, "families": 4,
     "jobs": 5, "http": 5, "training": 5, "curation": 5, "evaluation": 5, "workflow": 5,
     "server": 6, "channel": 6,
@@ -307,9 +307,10 @@ def test_imports_inside_the_package_are_relative():
     assert absolute == []
 
 
-SAME_NAME = {"Note", "Part", "GuidanceStep"}
+SAME_NAME = {"Note", "Part", "Score", "GuidanceStep", "VideoEncoder"}
 """Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
-person, a part of a score and one of the work), or a protocol and what has it (GuidanceStep)."""
+person, a part of a score and one of the work, the score of a piece and that of a clip, an encoder of files and a
+network), or a protocol and what has it (GuidanceStep)."""
 
 
 def test_a_class_has_a_name_of_its_own():

@@ -12,6 +12,7 @@ from kinema.conditions.control import KINDS, annotate, annotate_clip
 from kinema.conditions.layout import draw_boxes
 from kinema.core.chunk import Chunk
 from kinema.core.errors import MediaError, RequestError, WeightsMissing
+from kinema.media.displacement import displacement
 from kinema.media.read import probe, read_video
 from kinema.media.write import write
 
@@ -154,7 +155,7 @@ def test_flow_is_found(toyland):
     errors = []
     for frames, truth in zip(toyland.frames_BFHWC.numpy(), toyland.flow_BFHW2.numpy()):
         grays = [next(annotate([frame], "gray"))[..., 0].copy() for frame in frames[:2]]
-        errors.append(np.linalg.norm(flow.displacement(*grays) - truth[0], axis=-1))
+        errors.append(np.linalg.norm(displacement(*grays) - truth[0], axis=-1))
     error = np.stack(errors)
     assert error.mean() < 0.6, error.mean(axis=(1, 2))
     assert np.median(error) < 0.1
@@ -163,7 +164,7 @@ def test_flow_is_found(toyland):
 
 def test_flow_of_a_drift_is_exact_and_drawn_from_the_first_frame_on():
     clip = noise(4, 96, 128)
-    moved = flow.displacement(clip[0][..., 1].copy(), clip[1][..., 1].copy())
+    moved = displacement(clip[0][..., 1].copy(), clip[1][..., 1].copy())
     assert np.abs(moved[8:-8, 8:-8] - [2, 0]).max() < 0.1
     drawn = list(annotate(clip, "flow", scale_px=2.0))
     assert (drawn[0] == drawn[1]).all(), "the first is shown twice"
@@ -306,6 +307,6 @@ def test_flow_of_a_real_picture_that_turns_and_grows(real_data):
     moved = cv2.warpAffine(gray, matrix, (720, 480), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     here = np.stack([*np.meshgrid(np.arange(720), np.arange(480)), np.ones((480, 720))], -1)
     truth = here @ matrix.T - here[..., :2]
-    error = np.linalg.norm(flow.displacement(gray, moved) - truth, axis=-1)[16:-16, 16:-16]
+    error = np.linalg.norm(displacement(gray, moved) - truth, axis=-1)[16:-16, 16:-16]
     assert np.linalg.norm(truth, axis=-1).mean() > 4
     assert error.mean() < 0.3, error.mean()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.training.data.captions import metadata
+from kinema.media.captions import metadata
 
 
 @pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])

@@ -22,10 +22,11 @@ import kinema
 from kinema.cli.main import app
 from kinema.core.chunk import Chunk
 from kinema.core.conditions import Trajectory
+from kinema.features import flow as optical_flow
 from kinema.media.write import write
 from kinema.training.core.checkpoints import read
 from kinema.training.core.settings import Settings
-from kinema.training.data import curate, optical_flow, own_clips
+from kinema.training.data import curate, own_clips
 from kinema.training.recipes._tora_options import ToraOptions
 from kinema.training.tasks.tora import ToraTask
 from kinema.weights import store

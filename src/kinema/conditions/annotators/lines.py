@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .flow import backward, displacement
+from ...media.displacement import displacement
+from .flow import backward
 from .gray import luma, three
 from .steady import Smoothed
 

@@ -15,11 +15,11 @@ import numpy as np
 from ...core.errors import KinemaError, MediaError
 from ...core.outside import MAX_JSON_BYTES, for_terminal, read_json
 from ...core.whole import whole, write_text
+from ...features.flow import Estimate
 from ...media.resize import resize_frames
 from ..core import processes
 from . import buckets, captions
 from .motion_filter import ClipMotion, measure
-from .optical_flow import Estimate
 from .own_clips import Item
 
 SIDE_PX = 192

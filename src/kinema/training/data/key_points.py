@@ -1,7 +1,7 @@
 """Sparse motion of a clip: key points chosen by how much they move, tracked along the dense flow (Tora's second stage,
 arXiv 2407.21705, section 3.4; its grid of 32 px and its 1 to 16 points).
 
-Legend: N points, F frames, H W pixels, 2 (x, y) in px: pixel centres are whole numbers. flow as in optical_flow.py.
+Legend: N points, F frames, H W pixels, 2 (x, y) in px: pixel centres are whole numbers. flow as in features/flow.py.
 Differences from the published code: positions stay fractional (there they are cut to whole pixels at each frame, which
 loses slow motion), and a clip that begins with a pause starts to move where its flow does (there it has no points).
 """

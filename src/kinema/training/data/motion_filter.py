@@ -1,7 +1,7 @@
 """Curation of clips by their motion, as Tora does (arXiv 2407.21705, section 4.1 and appendix): clips in which the
 camera makes the motion are dropped, still clips too, and fast clips are drawn less often.
 
-Legend: F frames, H W pixels, M sampled pixels. flow as in optical_flow.py.
+Legend: F frames, H W pixels, M sampled pixels. flow as in features/flow.py.
 
 An affine map (pan, tilt, zoom, roll, shear) is fitted robustly to the moving pixels of each frame. One object that
 moves fits such a map as well as a camera does, so what counts is where the map holds: a camera moves the margin of the

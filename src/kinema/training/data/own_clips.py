@@ -22,12 +22,13 @@ from ...core.errors import MediaError
 from ...core.outside import for_terminal
 from ...core.text_file import Text
 from ...core.whole import whole
+from ...media import captions
+from ...media.captions import METADATA
 from ...media.endings import readable
 from ...media.manifest import FOLDER_NOTE
 from ...media.read import VideoInfo, probe
 from ..core import processes
-from . import captions, shards
-from .captions import METADATA
+from . import shards
 
 SHOWN = 24
 """Number of lines shown of each kind; OUT/data.txt has all."""

@@ -16,7 +16,7 @@ from ...core.errors import MediaError
 from ...core.outside import parse_json
 from ...core.text_file import MAX_TEXT_BYTES
 from ...core.whole import whole, write_bytes
-from .captions import TEXT_COLUMNS, Report, text_of
+from ...media.captions import TEXT_COLUMNS, Report, text_of
 
 PIECE_BYTES = 2**20
 MAX_NAME = 120

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import RequestError
+from ...features import flow as optical_flow
 from ..core.settings import NumberRule, Settings, number, why_no_optimizer
-from ..data import optical_flow, own_clips
+from ..data import own_clips
 
 if TYPE_CHECKING:
     from ..data.curate import Curated

@@ -1,4 +1,4 @@
-"""Dense optical flow of training clips: Toyland's exact flow, OpenCV's DIS, or RAFT with a person's own weights.
+"""Dense optical flow of a clip: OpenCV's DIS, or RAFT with a person's own weights.
 
 Legend: F frames, H W pixels, 2 (x, y) in px, x to the right, y down. flow[f] is the displacement of every pixel of
 frame f to frame f + 1, so a clip of F frames has F - 1 flows.
@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import KinemaError, RequestError
+from ..core.errors import ModelError, RequestError
+from ..media.displacement import displacement
 
 Estimate = Callable[[np.ndarray], np.ndarray]
 """uint8 frames (F, H, W, 3) to their flow, float32 (F - 1, H, W, 2). F >= 2."""
@@ -43,7 +44,7 @@ def why_not(method: str, weights: str) -> str | None:
 
 def estimator(method: str = "dis", weights: str = "", device: str = "cpu") -> Estimate:
     """Return the function that estimates the flow of a clip. Raises RequestError if the method cannot be used,
-    KinemaError for a file that does not hold RAFT's weights."""
+    ModelError for a file that does not hold RAFT's weights."""
     if why := why_not(method, weights):
         raise RequestError(why, field="flow", value=method, legal=", ".join(METHODS))
     return dis if method == "dis" else _raft(Path(weights), device)
@@ -51,11 +52,22 @@ def estimator(method: str = "dis", weights: str = "", device: str = "cpu") -> Es
 
 def dis(frames_FHWC: np.ndarray) -> np.ndarray:
     """Flow by dense inverse search, on the CPU; the same on every run."""
-    from ...conditions.annotators import flow, gray
+    import cv2
 
     check(frames_FHWC)
-    grays = [gray.luma(frame) for frame in frames_FHWC]
-    return np.stack([flow.displacement(now, after) for now, after in pairwise(grays)]).astype(np.float32)
+    grays = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in frames_FHWC]
+    return np.stack([displacement(now, after) for now, after in pairwise(grays)]).astype(np.float32)
+
+
+def magnitudes(flow_FHW2: np.ndarray) -> np.ndarray:
+    """The length of every pixel's motion, px per frame: float32 (F, H, W)."""
+    return np.hypot(flow_FHW2[..., 0], flow_FHW2[..., 1])
+
+
+def largest(flow_FHW2: np.ndarray, share: float) -> np.ndarray:
+    """The mean length of the `share` longest motions of each flow, px per frame, (F,): at least one pixel counts."""
+    lengths_FP = np.sort(magnitudes(flow_FHW2).reshape(len(flow_FHW2), -1), 1)
+    return lengths_FP[:, -max(1, int(lengths_FP.shape[1] * share)) :].mean(1, dtype=np.float64)
 
 
 def check(frames_FHWC: np.ndarray) -> None:
@@ -72,15 +84,17 @@ def _raft(file: Path, device: str) -> Estimate:
     import torch.nn.functional as F
     from torchvision.models.optical_flow import raft_large
 
-    from ..core import checkpoints
+    from ..weights import state_dict
+    from ..weights.residency import Residency
 
     network: Any = raft_large(weights=None, progress=False)
     try:
-        network.load_state_dict(checkpoints.read(file))
+        network.load_state_dict(state_dict.read(file))
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise KinemaError(f"{file}: not the weights of torchvision's raft_large ({reason}).") from None
-    network.to(device).eval().requires_grad_(False)
+        raise ModelError(f"{file}: not the weights of torchvision's raft_large ({reason}).") from None
+    network.eval().requires_grad_(False)
+    Residency(torch.device(device), [network])
 
     @torch.no_grad()
     def estimate(frames_FHWC: np.ndarray) -> np.ndarray:

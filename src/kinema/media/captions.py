@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import KinemaError, MediaError
-from ...core.outside import parse_json
-from ...core.text_file import Text, read_text
+from ..core.errors import KinemaError, MediaError
+from ..core.outside import parse_json
+from ..core.text_file import Text, read_text
 
 FILE_COLUMNS, TEXT_COLUMNS = ("file_name", "video", "path", "file"), ("text", "caption", "prompt")
 METADATA = ("metadata.csv", "metadata.jsonl")
