@@ -278,7 +278,10 @@ class Run(RecipeRun):
             return {}
         parts, done = self.parts("video"), run_folder.read(self.out).done
         training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
-        return write_model(self.out / "export", vae=open_vae(self.out / "vae"), training=training, **parts)
+        own = self.own_clips is not None
+        return write_model(
+            self.out / "export", vae=open_vae(self.out / "vae"), training=training, own_clips=own, **parts
+        )
 
     def show(self, event: dict[str, Any]) -> None:
         if event["event"] == "evaluated" and processes.first():

@@ -61,5 +61,5 @@ def of_folder(path: Path) -> Card:
             "fast": ProfileRule(steps=12, low_precision=True),
         },
         options=EasyAnimateOptions.table(motion_module=True, context_length=0, context_overlap=8),
-        domain="toyland" if made_here else "",
+        domain="toyland" if made_here and made_here.values.get("world") else "",
     )  # fmt: skip
