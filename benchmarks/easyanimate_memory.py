@@ -26,24 +26,22 @@ PROC = Path("/proc/self")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=128, help="of the frames, px")
+    parser.add_argument("--slices-only", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         print(json.dumps(measured(*json.loads(args.child))))
         return
-    print(f"frames of {args.side}x{args.side}, MiB above what is loaded, one thread")
+    print(f"frames of {args.side}x{args.side}, MiB above what is loaded, one thread", flush=True)
     for model in ("v5.1", "paper"):
-        found = {
-            (way, frames): child(model, way, frames, args.side) for way in WAYS for frames in FRAMES
-        }  # fmt: skip
-        for way in WAYS:
-            short, long = (found[way, frames] for frames in FRAMES)
+        for way in WAYS[:1] if args.slices_only else WAYS:
+            short, long = (child(model, way, frames, args.side) for frames in FRAMES)
             print(
                 f"{model}, {way}: {FRAMES[0]} frames {short['mib']:.0f}, {FRAMES[1]} frames {long['mib']:.0f}, "
-                f"ratio {long['mib'] / short['mib']:.2f}; {short['seconds']:.1f} and {long['seconds']:.1f} CPU s"
+                f"ratio {long['mib'] / short['mib']:.2f}; {short['seconds']:.1f} and {long['seconds']:.1f} CPU s; "
+                f"largest difference {max(short['difference'], long['difference']):.1e}",
+                flush=True,
             )
-        for frames in FRAMES:
-            print(f"{model}, {frames} frames: largest difference {found['slices', frames]['difference']:.1e}")
 
 
 def child(model: str, way: str, frames: int, side: int) -> dict[str, float]:
