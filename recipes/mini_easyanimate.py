@@ -279,9 +279,11 @@ class Run(RecipeRun):
         parts, done = self.parts("video"), run_folder.read(self.out).done
         training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
         own = self.own_clips is not None
+        shapes = self.sizes.shapes if self.sizes is not None else ()
         return write_model(
-            self.out / "export", vae=open_vae(self.out / "vae"), training=training, own_clips=own, **parts
-        )
+            self.out / "export", vae=open_vae(self.out / "vae"), training=training, own_clips=own,
+            sizes=[(shape.width, shape.height) for shape in shapes], **parts,
+        )  # fmt: skip
 
     def show(self, event: dict[str, Any]) -> None:
         if event["event"] == "evaluated" and processes.first():

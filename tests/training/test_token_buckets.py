@@ -19,6 +19,7 @@ from kinema.training.data import own_clips, token_buckets
 from kinema.training.data.captioner import Captioner
 from kinema.training.data.token_buckets import Shape, TokenBuckets
 from kinema.training.tasks.easyanimate import EasyAnimateTask
+from kinema.weights import store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "families" / "easyanimate"))
 import tiny_paper
@@ -154,6 +155,8 @@ def test_the_recipe(folder, tmp_path, own, monkeypatch):
            "TRANSFORMER": {**TRANSFORMER, "num_attention_heads": 1, "motion_heads": 1, "num_layers": 3}}  # fmt: skip
     more = ("--data", str(folder)) if own else ()
     by_steps("mini_easyanimate", tmp_path, "--set", "buckets=64x64x17,96x64x9,64x64x1", *more, clips=2, batch=2, **few)
+    card = store.find(str(tmp_path / "export"))
+    assert set(card.size.trained) == {(64, 64), (96, 64)} and card.domain == ("" if own else "toyland")
     made = plan(Request(prompt="a wide square", model=str(tmp_path / "export"), steps=1, seed=0, width=96, height=64,
                         frames=9))  # fmt: skip
     assert load(str(tmp_path / "export")).generate(made).frames().shape == (9, 64, 96, 3)
