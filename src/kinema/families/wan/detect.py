@@ -199,7 +199,8 @@ def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Sig
     names = plain(entries)
     notes = entries.get("__metadata__") or {}
     return Signs(
-        name=" ".join([name, *(notes[key][:200] for key in TITLES if key in notes)]), kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
+        name=" ".join([name, *(notes[key][:200] for key in TITLES if key in notes)]),
+        kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
         width=facts["width"], layers=facts["layers"], images=facts["image_dim"] is not None,
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
@@ -268,8 +269,9 @@ def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
     names = plain(entries)
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
         raise ModelError(f"{path}: a Wan transformer in diffusers' layout. Specify the folder with model_index.json.")
-    if (model := variants.MODULE) and "vace_patch_embedding.weight" in names:
-        raise ModelError(f"{path}: only a part of a model, {model}. Specify a file with the whole VACE transformer.")
+    if "vace_patch_embedding.weight" in names:
+        module = f"only a part of a model, {variants.MODULE}"
+        raise ModelError(f"{path}: {module}. Specify a file with the whole VACE transformer.")
     if "patch_embedding.weight" in names and (model := variants.unsupported(Signs("", "", 0, keys=frozenset(names)))):
         raise _unsupported(path, model)
 
