@@ -1,4 +1,4 @@
-"""`kinema evaluate`: how well a model follows its conditions."""
+"""`kinema evaluate`: how well a model follows its conditions, and the figures of clips."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import exists, read_json
 from ..core.whole import write_text
+from . import evaluate_set
 from .evaluate_clip import NAME, ClipByDefault, clip
 from .exits import guarded
 from .options import AsJson, Device
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
 """Number of captions, number of cases of every other task, profiles."""
-SUBJECTS = {"wan": "kinema-mini-wan"}
+SUBJECTS = {"wan": "kinema-mini-wan", "easyanimate": "kinema-mini-easyanimate"}
 
 
 @app.callback()
@@ -35,12 +36,15 @@ def _group() -> None:
 
 
 app.command(NAME)(clip)
+app.command(evaluate_set.NAME)(evaluate_set.evaluate_set)
 
 
 @app.command("miniature")
 @guarded
 def miniature(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The miniature: wan.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"The miniature: {' or '.join(SUBJECTS)}.", show_default=False)
+    ],
     model: Annotated[
         str | None,
         typer.Option(

@@ -19,7 +19,7 @@ from ..core.home import home
 from ..core.json_state import JsonState, StateNewer
 from ..core.outside import exists, for_terminal, of_kind
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
-from . import added, hub, pairs, quantised
+from . import added, hub, pairs, published_files, quantised
 from .complete import missing_files
 from .configs import Config
 from .convert import PICKLES
@@ -226,6 +226,8 @@ def pull(model: str, on_event: OnEvent = ignore) -> Path:
     """Fetch a model from the hub into the Hugging Face cache (resumable) and return its folder. Built-in and added
     models need no download. ModelError if the download fails or is incomplete. on_event: receives `Progress("fetch",
     megabytes, total megabytes)`."""
+    if model in published_files.FILES:
+        return published_files.fetch(model, on_event)
     card = find_card(model, known_cards())
     if card is not None and card.hub is None:
         return locate(card)

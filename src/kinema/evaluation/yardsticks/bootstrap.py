@@ -48,7 +48,7 @@ class Difference:
         return {**vars(self), "real": self.is_real}
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float] | None:
     """95 % interval of the mean of the finite values; None for fewer than two."""
     x = _finite(values)
     if len(x) < 2:
@@ -93,8 +93,8 @@ def difference_of_means(a: Sequence[float], b: Sequence[float], paired: bool) ->
 
 
 def difference(statistic: Statistic, num_a: int, num_b: int, paired: bool) -> Difference | None:
-    """The difference of a statistic of two sets. statistic: of indices into set A followed by set B. paired: clip i of A
-    and clip i of B belong together, and are drawn and exchanged together. None for fewer than two clips."""
+    """The difference of a statistic of two sets. statistic: of indices into set A followed by set B. paired: clip i of
+    A and clip i of B belong together, and are drawn and exchanged together. None for fewer than two clips."""
     if paired and num_a != num_b:
         raise ValueError(f"{num_a} and {num_b} clips are no pairs")
     if min(num_a, num_b) < 2:

@@ -64,7 +64,7 @@ def find_clips(path: Path, what: str = "clips") -> ClipSet:
         try:
             found.clips.append(_clip_file(each, name, listed.get(each)))
         except MediaError as error:
-            found.refused.append((shown, captions.reason(error, each)))
+            found.refused.append((shown, captions.reason(error, each).removesuffix(".")))
     if not found.clips:
         shown = "; ".join(f"{name}: {why}" for name, why in found.refused[:3])
         raise RequestError(f"{path}: contains no clips{f' ({shown})' if shown else ''}.", field=what, value=str(path))

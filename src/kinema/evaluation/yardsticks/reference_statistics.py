@@ -17,7 +17,7 @@ from ...core.errors import MediaError, RequestError
 from ...core.outside import parse_json
 from ...core.whole import whole
 from .contract import Row
-from .frechet import Gaussian
+from .frechet import FittedGaussian
 
 VERSION = 1
 MOST_BYTES = 2 * 2**30
@@ -25,21 +25,24 @@ MATTERS = ("frames", "step", "start", "resize", "covariance", "features", "weigh
 """Parts of a protocol that must be equal for a distance to mean something."""
 
 
-def as_row(found: Gaussian) -> Row:
+def as_row(found: FittedGaussian) -> Row:
     return {"mean": found.mean_D, "factor": found.factor_KD, "num": np.array(found.num)}
 
 
-def gaussian_of(row: Row) -> Gaussian | None:
+def gaussian_of(row: Row) -> FittedGaussian | None:
     """The statistics in a row; None for the row of a clip."""
-    return Gaussian(row["mean"], row["factor"], int(row["num"])) if "factor" in row else None
+    return FittedGaussian(row["mean"], row["factor"], int(row["num"])) if "factor" in row else None
 
 
 def save(path: Path, row: Row, protocol: dict[str, Any]) -> None:
     """Write the statistics of a set. path ends with .npz. OSError if it cannot be written."""
     if path.suffix != ".npz":
-        raise RequestError(f"{path.name}: not a name of statistics.", field="statistics", value=str(path), legal="*.npz")
+        raise RequestError(
+            f"{path.name}: not a name of statistics.", field="statistics", value=str(path), legal="*.npz"
+        )
     with whole(path) as partial:
-        np.savez(partial, version=np.int64(VERSION), protocol=np.str_(json.dumps(protocol, sort_keys=True)), **row)
+        about = {"version": np.array(VERSION), "protocol": np.array(json.dumps(protocol, sort_keys=True))}
+        np.savez(partial, **about, **row)  # type: ignore[arg-type]
 
 
 def load(path: Path, protocol: dict[str, Any]) -> Row:
