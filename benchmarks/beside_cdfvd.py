@@ -42,7 +42,7 @@ def main() -> None:
     sys.path.insert(0, str(parser.parse_args().source))
     sys.modules.update({name: Empty(name) for name in UNUSED})
     root = scipy.linalg.sqrtm
-    scipy.linalg.sqrtm = lambda matrix, disp=True: (root(matrix), 0.0)  # the argument disp left scipy in 1.18
+    scipy.linalg.sqrtm = lambda matrix, disp=True: (root(matrix), 0.0)  # scipy drops the argument disp
     from cdfvd.fvd import cdfvd
     from cdfvd.third_party.i3d.utils import preprocess_i3d
     from cdfvd.utils.data_utils import preprocess
