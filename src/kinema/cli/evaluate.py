@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
 """Number of captions, number of cases of every other task, profiles."""
-SUBJECTS = {"wan": "kinema-mini-wan"}
+SUBJECTS = {"wan": "kinema-mini-wan", "easyanimate": "kinema-mini-easyanimate"}
 
 
 @app.callback()
@@ -42,7 +42,9 @@ app.command(evaluate_set.NAME)(evaluate_set.evaluate_set)
 @app.command("miniature")
 @guarded
 def miniature(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The miniature: wan.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"The miniature: {' or '.join(SUBJECTS)}.", show_default=False)
+    ],
     model: Annotated[
         str | None,
         typer.Option(
