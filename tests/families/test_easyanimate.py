@@ -23,7 +23,8 @@ from kinema.weights.residency import Residency
 
 CARDS = {card.id: card for card in built_in_cards() if card.family == "easyanimate" and card.hub}
 NAMES = {"t2v": "EasyAnimatePipeline", "inp": "EasyAnimateInpaintPipeline", "control": "EasyAnimateControlPipeline"}
-CHANNELS_IN = {"t2v": 16, "inp": 33, "control": 48}
+NAMES["camera"] = NAMES["control"]
+CHANNELS_IN = {"t2v": 16, "inp": 33, "control": 48, "camera": 38}
 LAYERS = {36: 18, 48: 48}
 """Layers of the 7B and 12B models, and those with own weights for the text."""
 
@@ -93,6 +94,8 @@ def test_refusals_name_the_nearest_legal_value(name, fields, nearest):
 
 MASK = {"kind": "mask", "everything": True}
 POSE = {"kind": "control", "control": "pose"}
+PATH = {"kind": "trajectory", "points": [[0.1, 0.2], [0.9, 0.5]]}
+POSED = [0.5, 0.9, 0.5, 0.5, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,11 @@ POSE = {"kind": "control", "control": "pose"}
         ("7b", {"conditions": ({"kind": "image", "image": "x.png", "at": "first"},)}, "image:first"),
         ("7b-control", {"conditions": (POSE,)}, "pose control has no clip"),
         ("7b-control", {"options": {"image_noise": 0.1}}, "no option 'image_noise'"),
+        ("7b-control", {"conditions": (PATH, POSE | {"video": "x.mp4"})}, "paths or a control clip"),
+        ("7b-control", {"conditions": ({"kind": "camera", "move": "still"},)}, "not support the condition 'camera'"),
+        ("7b-control-camera", {"conditions": (PATH,)}, "not support the condition 'trajectory'"),
+        ("7b-control-camera", {"conditions": ({"kind": "camera", "poses": [POSED] * 9},)}, "9 poses, the clip 49"),
+        ("7b-control-camera", {"options": {"camera_lens": [0.0, 1.0, 0.5, 0.5]}}, "focal length 0 sees nothing"),
     ],
 )
 def test_more_refusals(name, fields, words):
@@ -119,7 +127,7 @@ def test_more_refusals(name, fields, words):
         ("t2v", {"_class_name": "Transformer3DModel"}, {}, "V1 to V3"),
         ("t2v", {"num_layers": "many"}, {}, "num_layers"),
         ("inp", {"in_channels": 48}, {}, "mask of 16 channels"),
-        ("control", {"in_channels": 38}, {}, "Control-Camera is not supported"),
+        ("control", {"in_channels": 40}, {}, "40 input channels; .* has 48 or 38"),
         ("t2v", {}, {"vae": {"_class_name": "AutoencoderKLOther"}}, "AutoencoderKLOther"),
     ],
 )

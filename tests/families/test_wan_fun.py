@@ -24,6 +24,8 @@ from wan_original import (
 )
 from wan_reference import forward as reference_forward
 
+from kinema.conditions.rays import track
+from kinema.core.conditions import Camera
 from kinema.core.errors import ModelError, RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
@@ -298,7 +300,7 @@ def test_frames_come_out(models, media):
 )  # fmt: skip
 def test_rays_of_every_move_through_another_lens(move, way, turn):
     size, lens, speed = (24, 8), (0.4, 0.7, 0.45, 0.6), 2.5
-    groups = fun_camera.embeddings(move, speed, 5, size, lens)
+    groups = fun_camera.embeddings(track(Camera(move=move), 5, speed, lens), size)
     ours = torch.cat(list(groups), dim=2)[0]
     theirs = plucker(np.array(way) * 1.5 * speed, turn * np.pi / 3 * speed, 5, size, lens)
     assert ours.shape == theirs.shape == (24, 2, 8, 24)

@@ -30,6 +30,7 @@ QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
 SUBJECTS = {
     "wan": "kinema-mini-wan", "svd": "kinema-mini-svd", "zeroscope": "kinema-mini-zeroscope",
     "animatediff": "kinema-mini-animatediff", "tora": "kinema-mini-tora",
+    "easyanimate": "kinema-mini-easyanimate",
 }  # fmt: skip
 """The shipped miniatures by name. Which tasks one is given follows from its card."""
 

@@ -10,13 +10,14 @@ Unterthiner and others, 2018, arXiv 1812.01717.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import ModelError, WeightsMissing
-from ..weights import named_files
+from ..weights import published_files
 from .clip_input import checked
 
 CLASSES = 400
@@ -38,14 +39,16 @@ class TorchScriptI3d:
         """model: the file; "": where `kinema models pull i3d` puts it. Raises WeightsMissing, ModelError."""
         import torch
 
-        file = Path(model).expanduser() if model else named_files.located("i3d")
+        file = Path(model).expanduser() if model else published_files.located("i3d")
         if not file.is_file():
             raise WeightsMissing(f"{file}: no such file. I3D is i3d:FILE; `kinema models pull i3d` fetches the file.")
         self.name, self.place = name, torch.device(device)
         with file.open("rb") as stream:
             self.digest = hashlib.file_digest(stream, "sha256").hexdigest()
         try:
-            self.network: Any = torch.jit.load(str(file), map_location=self.place).eval()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the published file has no other form
+                self.network: Any = torch.jit.load(str(file), map_location=self.place).eval()
             named = {each.name for each in self.network.forward.schema.arguments}
         except (RuntimeError, ValueError, OSError, AttributeError) as error:
             why = (str(error).strip().splitlines() or [""])[0][:200]
@@ -74,3 +77,10 @@ class TorchScriptI3d:
         it is that of the means."""
         black, white = (self(np.full((1, 30, self.size_px, self.size_px, 3), value, np.uint8))[0] for value in (0, 255))
         return float(((black - white) ** 2).sum())
+
+
+def check_words(file: Path) -> str:
+    """Whether a file is the I3D of published figures, by how it answers. Raises ModelError for one that is no I3D."""
+    found = TorchScriptI3d("i3d", str(file)).check_value()
+    kind = "as" if abs(found - PUBLISHED_CHECK) <= CHECK_WITHIN else "NOT as"
+    return f"black against white clips: {found:.3f}, {kind} published ({PUBLISHED_CHECK})"

@@ -132,6 +132,12 @@ def check(plan: Plan) -> None:
             )  # fmt: skip
 
 
+def adapter(file: Path) -> StyleFacts | None:
+    """The facts of a file if it is an adapter."""
+    found = _facts(file.stem, file, False, "")
+    return None if found.problem else found
+
+
 def _facts(name: str, place: Path, ships: bool, description: str) -> StyleFacts:
     try:
         file = adapter_file(place)

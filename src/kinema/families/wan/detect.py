@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ PARTS = (
     ("decoder.upsamples.0.residual.2.weight", "the VAE of Wan 2.1"),
     ("blocks.0.pos_embedding.embedding.weight", "Wan's text encoder"),
     ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a T5 text encoder"),
+    ("enc.blk.0.attn_q.weight", "a T5 text encoder"),
+    ("vision_model.embeddings.patch_embedding.weight", "a CLIP vision encoder"),
 )
 """Tensors that identify the files of a Wan model's other parts."""
 
@@ -82,16 +85,66 @@ def config_facts(config: Config) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True)
+class SeenFile:
+    """What the header of a single file shows."""
+
+    signs: Signs
+    hint_layers: int
+    text_dim: int
+
+
 def _file(path: Path) -> Card | None:
+    seen = seen_file(path)
+    return None if seen is None else named(path, seen)
+
+
+def seen_file(path: Path) -> SeenFile | None:
+    """The signs of a transformer in a single file; None if it is not one. ModelError for an unsupported variant."""
     entries = header(path)
     facts = file_facts(entries, str(path))
     if facts is None:
         _refuse_parts(path, entries)
         return None
-    name = _name_with_expert(path)
-    signs = file_signs(name, entries, facts)
+    signs = file_signs(_name_with_expert(path), entries, facts)
     _refuse(path, signs)
-    return _named(path, signs, len(facts["vace_layers"]), facts["text_dim"])
+    return SeenFile(signs, len(facts["vace_layers"]), facts["text_dim"])
+
+
+def named(path: Path, seen: SeenFile, kind: str | None = None) -> Card:
+    """The card of a single file. kind: of the model that it is a half of; None: its own."""
+    return _named(path, seen.signs, seen.hint_layers, seen.text_dim, kind)
+
+
+def identify(path: Path, entries: dict[str, Any]) -> tuple[str, bool] | None:
+    """What the tensors of a file are, supported or not: (title of a model, False), or (name of a part, True); None if
+    they are not Wan's. entries: {"shape"} by name, of a file of any format."""
+    if part := _part(entries):
+        return part, True
+    model = _identified(path, entries)
+    return None if model is None else (model, False)
+
+
+def _identified(path: Path, entries: dict[str, Any]) -> str | None:
+    try:
+        facts = file_facts(entries, str(path))
+        names = frozenset(plain(entries))
+        if facts is None:
+            return variants.unsupported(Signs("", "", 0, keys=names)) if "patch_embedding.weight" in names else None
+        signs = file_signs(_name_with_expert(path), entries, facts)
+        seen = SeenFile(signs, len(facts["vace_layers"]), facts["text_dim"])
+        return variants.unsupported(signs) or named(path, seen).title
+    except ModelError as error:
+        return f"a damaged Wan transformer ({error})"
+
+
+def _part(names: Collection[str]) -> str | None:
+    return next((words for key, words in PARTS if key in names), None)
+
+
+def expert_of(path: Path) -> str:
+    """The expert that a file's name, or that of its folder, says: "high", "low", or ""."""
+    return variants.names_expert(_name_with_expert(path))
 
 
 def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any] | None:
@@ -204,7 +257,7 @@ def _refuse_bare(path: Path) -> None:
 
 
 def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
-    if part := next((words for key, words in PARTS if key in entries), None):
+    if part := _part(entries):
         raise ModelError(f"{path}: only a part of a model, {part}. Specify the transformer's file.")
     names = plain(entries)
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
@@ -232,17 +285,17 @@ def _unsupported(path: Path, model: str) -> ModelError:
     )
 
 
-def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str | None = None) -> Card:
     """The card of a model, without the conditions that its own parts lack."""
-    card = _by_size(path, signs, hint_layers, text_dim)
+    card = _by_size(path, signs, hint_layers, text_dim, kind or variants.kind_of(signs))
     if is_fun(card.variant) and not signs.reference:
         return card.model_copy(update={"accepts": tuple(each for each in card.accepts if each != "reference")})
     return card
 
 
-def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str) -> Card:
     """The published card of that shape with this path; a new card for an unknown shape."""
-    kind, width, layers = variants.kind_of(signs), signs.width, signs.layers
+    width, layers = signs.width, signs.layers
     own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
     for card in CARDS:
         network = card.network

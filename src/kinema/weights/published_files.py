@@ -14,7 +14,7 @@ from .fetching import counter
 
 
 @dataclass(frozen=True)
-class NamedFile:
+class PublishedFile:
     """hub_id: a repository of the hub that has a copy. origin: where its authors published it. about: of the user's
     interest before it is fetched."""
 
@@ -31,7 +31,7 @@ class NamedFile:
 
 
 FILES = {
-    "i3d": NamedFile(
+    "i3d": PublishedFile(
         "i3d", "i3d_torchscript.pt", "flateon/FVD-I3D-torchscript",
         "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt",
         "I3D of the Frechet video distance. TorchScript: the file holds code, which runs in TorchScript's interpreter",
