@@ -13,7 +13,8 @@ from .marks import Threshold
 @dataclass(frozen=True)
 class Recipe:
     """A pipeline. detectors: names in detectors.py whose cuts are joined. stages: names in table_of_stages.py.
-    unknown: what the source leaves open, for the documentation and the report."""
+    unknown: what the source leaves open, for the documentation and the report. longest_s: longer shots are divided into
+    equal clips."""
 
     name: str
     title: str
@@ -21,6 +22,7 @@ class Recipe:
     stages: tuple[str, ...]
     thresholds: tuple[Threshold, ...]
     unknown: tuple[str, ...] = ()
+    longest_s: float | None = None
 
 
 _SVD, _EASYANIMATE, _TORA = "arXiv 2311.15127", "EasyAnimate's repository", "arXiv 2407.21705"
