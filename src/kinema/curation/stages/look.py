@@ -76,7 +76,7 @@ def luma(frames_FHWC: np.ndarray) -> np.ndarray:
 def content_box(luma_FHW: np.ndarray) -> tuple[int, int, int, int]:
     """The box (left, top, right, bottom) in px inside black bars that all frames have. Bars are in pairs, above and
     below or left and right, so a night sky is none; a black clip has none."""
-    black_HW: np.ndarray = (luma_FHW <= BLACK).all(0)
+    black_HW = np.all(luma_FHW <= BLACK, axis=0)
     height, width = black_HW.shape
     top, bottom = _pair(black_HW.mean(1) >= BAR_SHARE)
     inner_HW = black_HW[top : height - bottom]
