@@ -16,6 +16,7 @@ EXTRAS = {
     "channel": "television: kinema channel, writers and makers over HTTP",
     "upscale": "super-resolution networks of other architectures: kinema upscale --network FILE",
     "train": "training: kinema train, TensorBoard, 8-bit optimisers",
+    "curate": "from a heap of videos to a training set: kinema curate",
     "test": "the test suite and its tools",
 }
 

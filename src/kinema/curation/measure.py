@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.errors import KinemaError, MediaError
 from ..media.captions import reason
 from . import reading
-from .stage import AcrossClips, ClipStage, CurationSettings, CutClip
+from .stage import WRITTEN, AcrossClips, ClipStage, CurationSettings, CutClip
 from .state import MeasuredClip
 from .table_of_stages import make_stages
 
@@ -46,7 +46,11 @@ class MeasureWork:
             reading.read_ahead(
                 clip.span, wanted, vectors=any(getattr(stage, "reads_vectors", False) for stage in stages)
             )
-            found = {stage.name: self._measured(stage, clip) for stage in stages}
+            found = {}
+            for stage in stages:
+                found[stage.name] = self._measured(stage, clip)
+                if not clip.caption and (written := found[stage.name][0].get(WRITTEN)):
+                    clip = replace(clip, caption=written)
         except MediaError as error:
             return self.failed(item, reason(error, clip.source))
         finally:

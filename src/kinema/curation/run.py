@@ -52,7 +52,7 @@ def curate(
     folder: str | Path,
     out: str | Path,
     *,
-    recipe: str = "svd",
+    recipe: str = "offline",
     cuts: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
     longest_s: float | None = None,
@@ -79,6 +79,9 @@ def curate(
     keys = stage_keys(wanted.stages, settings)
     pool = _pool(workers, ray)
     pyarrow()
+    for stage in make_stages(wanted.stages, settings):
+        if (check := getattr(stage, "check", None)) is not None:
+            check()
     make_detectors(wanted.cuts)
     try:
         dataset.mkdir(parents=True, exist_ok=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.sqlite_state import SqliteState
-from .stage import CutClip
+from .stage import WRITTEN, CutClip
 
 PAGE = 256
 _SCHEMA = """
@@ -107,13 +107,16 @@ class CurationState:
         """The clips that lack figures of some stages, in order, and the names of these stages."""
         for row in self._pages(self._clips("AND (c.name, c.start) > (?, ?)", "LIMIT ?"), ("", -1), (0, 1)):
             with self.state.look() as db:
-                known = dict(
-                    db.execute(
-                        "SELECT stage, key FROM figures WHERE name = ? AND start = ?", (row[0], row[1])
-                    ).fetchall()
-                )
+                held = db.execute(
+                    "SELECT stage, key, figures FROM figures WHERE name = ? AND start = ?", (row[0], row[1])
+                ).fetchall()
+            known = {stage: key for stage, key, _ in held}
             if missing := tuple(stage for stage, key in keys.items() if known.get(stage) != key):
-                yield _clip(folder, row), missing
+                clip = _clip(folder, row)
+                if not clip.caption:
+                    written = [json.loads(figures).get(WRITTEN) for stage, _, figures in held if stage not in missing]
+                    clip = replace(clip, caption=next((text for text in written if text), None))
+                yield clip, missing
 
     def add_figures(self, found: Sequence[MeasuredClip], keys: Mapping[str, str]) -> None:
         with self.state.work() as db:
@@ -172,6 +175,7 @@ class CurationState:
                 figures, error = held.get(stage, ("{}", None))
                 found |= {name: value for name, value in json.loads(figures).items() if name not in found}
                 errors += [error] if error else []
+            found["caption"] = found["caption"] or found.get(WRITTEN)
             found["error"] = "; ".join(dict.fromkeys(errors)) or None
             yield found
 

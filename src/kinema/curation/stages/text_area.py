@@ -10,6 +10,7 @@ union of the boxes.
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,16 @@ class TextArea:
         self.reads = (self.request,)
         self.detector: Any = None
 
-    def open(self) -> None:
+    def check(self) -> None:
         """Raises RequestError without the extra `curate`."""
+        if importlib.util.find_spec("rapidocr") is None or importlib.util.find_spec("onnxruntime") is None:
+            raise RequestError(
+                f"The stage text_area requires RapidOCR and ONNX Runtime: {install_command('curate')}", field="stages",
+                value="text_area", legal="other stages",
+            )  # fmt: skip
+
+    def open(self) -> None:
+        self.check()
         self.detector = load_detector()
 
     def measure(self, clip: CutClip) -> dict[str, Any]:
@@ -75,13 +84,9 @@ class TextArea:
 
 
 def load_detector() -> Any:
-    """RapidOCR's detector and recogniser, on one thread. Raises RequestError if it is not installed."""
-    try:
-        from rapidocr import RapidOCR
-    except ImportError:
-        raise RequestError(
-            f"The stage text_area requires RapidOCR: {install_command('curate')}", field="stages", value="text_area"
-        ) from None
+    """RapidOCR's detector and recogniser, on one thread."""
+    from rapidocr import RapidOCR
+
     threads = "EngineConfig.onnxruntime"
     return RapidOCR(
         params={
