@@ -1,5 +1,5 @@
-"""What curation's stages measure, against the truth: motion on Toyland clips of known flow, the area of rendered titles,
-copies of clips. Prints the tables of docs/curation.md.
+"""What curation's stages measure, against the truth: motion on Toyland clips of known flow, the area of rendered
+titles, copies of clips. Prints the tables of docs/curation.md.
 
     python benchmarks/curation_stages.py [motion] [text] [copies] [--clips 60]
 """
