@@ -93,6 +93,7 @@ OFFLINE = Recipe(
     thresholds=(
         Threshold("seconds", ">=", 1.0, "shorter than 1 s", _OWN),
         Threshold("vector_motion", ">=", 0.002, "hardly moves", _OWN),
+        Threshold("shake", "<=", 0.15, "the camera shakes", _OWN),
         Threshold("text_area", "<=", 0.02, "text covers more than 2 %", _OWN),
         Threshold("bars", "<=", 0.02, "has black bars", _OWN),
         Threshold("crushed", "<=", 0.6, "too dark", _OWN),
