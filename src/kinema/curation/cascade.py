@@ -80,7 +80,7 @@ class Cascade:
             return
         scores = {place: score for place, score in self.scores if abs(place - number) <= 3}
         score = scores.pop(number)
-        around = max([value for value in scores.values()], default=0.0)
+        around = max(scores.values(), default=0.0)
         if score < CERTAIN and (score < POSSIBLE or score < STANDS_OUT * around):
             return
         before = [hsv for place, (_, hsv) in frames.items() if place < number]
