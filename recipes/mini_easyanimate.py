@@ -4,9 +4,9 @@
     kinema train recipes/mini_easyanimate.py --stage vae_slices --minutes 30 --out runs/mini_easyanimate --resume
 
 Stages: clips (render Toyland); the slice autoencoder on single frames (vae_images), on slices (vae_slices), and its
-decoder alone (vae_decoder); cache (latents of the clips); the transformer as an image model with its text encoder
-(images), its motion modules with everything else frozen (motion), all of it (video); export (a folder that loads, with
-card.json).
+decoder alone (vae_decoder); cache (latents of the clips); long (the same of longer ones); the transformer as an image
+model with its text encoder (images), its motion modules with everything else frozen (motion), all of it (video); export
+(a folder that loads, with card.json).
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ from mini_wan_judge import percent, right, singles
 from run_of_recipe import RecipeRun
 
 PICKS = (0, 4, 8, 12, 16)
+LONG_FRAMES, LONG_FROM = 145, 5_000_000
+"""Frames of longer clips, and the first seed of their scenes: objects hold the end of straight motions."""
 LOOKED_AT, LOOK_STEPS = 12, 15
 REHEARSAL = 2, 2
 """Number of clips in an evaluation, and their steps; the same in a rehearsal of a few seconds."""
@@ -62,9 +64,10 @@ def stages(settings: Settings) -> list[Stage]:
         Stage("vae_slices", 0.2, partial(run.vae, "slices"), fixed_cost=run.fixed_cost(0.1, 1.0)),
         Stage("vae_decoder", 0.09, partial(run.vae, "decoder"), fixed_cost=run.fixed_cost(0.1, 2.0)),
         Stage("cache", 0.03, run.cache, fixed_cost=run.fixed_cost(1.0)),
+        Stage("long", 0.03, run.long, fixed_cost=run.fixed_cost(2.0)),
         Stage("images", 0.1, partial(run.transformer, "images"), fixed_cost=run.fixed_cost(2.0, 2.0)),
         Stage("motion", 0.1, partial(run.transformer, "motion"), fixed_cost=run.fixed_cost(2.0, 2.0)),
-        Stage("video", 0.4, partial(run.transformer, "video"), fixed_cost=run.fixed_cost(2.0, 2.0)),
+        Stage("video", 0.37, partial(run.transformer, "video"), fixed_cost=run.fixed_cost(2.0, 2.0)),
         Stage("export", 0.0, run.export, fixed_cost=run.fixed_cost(3.0)),
     ]
 
@@ -142,6 +145,27 @@ class Run(RecipeRun):
             write_clip_latents(vae, self.open_clips(), self.out / "latents", limit=limit, **how)
         return {"clips": len(self.latents())}
 
+    def long(self, minutes: float) -> dict[str, Any]:
+        """Render and encode longer clips (`--set long=N`, 0: none), as many as fit the time."""
+        count = integer(self.settings.options.get("long", 512)) if self.full else 2
+        if not count:
+            return {"clips": 0}
+        budget, vae = self.settings.budget, open_vae(self.out / "vae").to(self.device)
+        size: dict[str, Any] = {
+            "num_frames": LONG_FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device,
+            "report": budget.counting("rendering"),
+        }  # fmt: skip
+        how: dict[str, Any] = {"device": self.device, "bf16": self.low, "report": budget.counting("encoding")}
+        few = 16 if self.full else 1
+        write_shards(self.out / "long_held_out", WORLD, range(HELD_OUT, HELD_OUT + few), **size)
+        began, held_out = time.monotonic(), self.open_clips("long_held_out")
+        write_clip_latents(vae, held_out, self.out / "long_latents_held_out", **how)
+        limit = fitting(budget, count, (time.monotonic() - began) / len(held_out))
+        write_shards(self.out / "long_clips", WORLD, range(LONG_FROM, LONG_FROM + limit), **size)
+        with budget.shortening():
+            write_clip_latents(vae, self.open_clips("long_clips"), self.out / "long_latents", limit=limit, **how)
+        return {"clips": len(self.latents("long_latents"))}
+
     def latents(self, name: str = "latents") -> FrameLatents:
         return FrameLatents(self.out / name, device=self.device)
 
@@ -163,9 +187,12 @@ class Run(RecipeRun):
         """A phase of the transformer, from the weights of the ones before; returns the digests of frozen weights."""
         before: dict[Part, tuple[Part, ...]] = {"images": (), "motion": ("images",), "video": ("images", "motion")}
         parts = self.parts(*before[phase])
+        long = None
+        if phase == "video" and (self.out / "long_latents").is_dir():
+            long = self.latents("long_latents"), self.latents("long_latents_held_out")
         task = EasyAnimateTask(
             parts["transformer"], self.words(parts), self.latents(), self.latents("latents_held_out"), phase=phase,
-            device=self.device, batch=256 if self.big else 32, judge=partial(self.judge, parts, phase),
+            device=self.device, batch=256 if self.big else 32, judge=partial(self.judge, parts, phase), long=long,
         )  # fmt: skip
         final, decay = {"images": (0.5, 0.5), "motion": (0.5, 0.5), "video": (0.02, 0.4)}[phase]
         rate = 0.8 if phase == "video" else 1.0

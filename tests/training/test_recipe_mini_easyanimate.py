@@ -12,7 +12,7 @@ from kinema.engine.plan import plan
 from kinema.weights import store
 
 STAGES = [
-    "clips", "vae_images", "vae_slices", "vae_decoder", "cache", "images", "motion", "video", "export",
+    "clips", "vae_images", "vae_slices", "vae_decoder", "cache", "long", "images", "motion", "video", "export",
 ]  # fmt: skip
 
 
