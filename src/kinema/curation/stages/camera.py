@@ -22,7 +22,7 @@ class CameraMotion:
     flow in px per frame on a canvas of 480 px. `draw_weight`: Tora's relative frequency in training."""
 
     name, version = "camera", 1
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("camera_moves", "int", "camera moves"),
         Column("camera_margin", "float", "margin that follows the camera"),
         Column("camera_speed", "float", "speed of the camera", PER_S),

@@ -58,7 +58,8 @@ class FlowMotion:
     version = 1
 
     def __init__(self, settings: CurationSettings, measure: FlowMeasure) -> None:
-        self.how, self.name, self.columns = measure, measure.name, (measure.column,)
+        self.how, self.name = measure, measure.name
+        self.columns: tuple[Column, ...] = (measure.column,)
         self.request = FrameRequest(MOST, measure.side_px, SAMPLED_FPS)
         self.reads = (self.request,)
         self.device, self.weights = settings.device, settings.option(measure.name, "weights")

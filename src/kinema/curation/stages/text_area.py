@@ -43,7 +43,10 @@ class TextArea:
     Option `frames`: 1 by default, the middle one; more are spread evenly."""
 
     name, version = "text_area", 1
-    columns = (Column("text_area", "float", "area of text"), Column("text_boxes", "int", "boxes of text"))
+    columns: tuple[Column, ...] = (
+        Column("text_area", "float", "area of text"),
+        Column("text_boxes", "int", "boxes of text"),
+    )
 
     def __init__(self, settings: CurationSettings) -> None:
         given = settings.option(self.name, "frames", "1")
