@@ -317,3 +317,36 @@ def test_a_lora_is_its_merged_weights(saved, tmp_path):  # noqa: F811
         pipe.transformer = own
     assert (made - theirs).abs().max() < 1e-4 and (made - before).abs().mean() > 1e-3
     assert made.shape == (1, CHANNELS, (FRAMES + 1) // 2, SIDE // 4, SIDE // 4)
+
+
+@pytest.mark.parametrize("names", ("transformer", "text_encoder"))
+def test_a_network_larger_than_the_device_moves_block_by_block(saved, monkeypatch, names):  # noqa: F811
+    """One block at a time is on the device, in order; the result is the same, and nothing stays there."""
+    _, folder, family = saved("t2v")
+    plan = request(folder)
+    family.prompts.clear()
+    plain = ours(family, plan)
+    network = getattr(family.parts, names)
+    blocks = family.residency.blocks[network]
+    hooks = [len(block._forward_hooks) for block in blocks]
+    log, there = [], []
+
+    def to(module, *given, move=torch.nn.Module.to):
+        if module in blocks:
+            number = blocks.index(module)
+            (there.remove if given == ("cpu",) else there.append)(number)
+            assert len(there) <= 1, "one at a time"
+            log.append((number, given == ("cpu",)))
+        elif module is not network:
+            assert not any(block in blocks for block in module.modules())
+        return move(module, *given)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    monkeypatch.setattr(family.residency, "grouped", True)
+    monkeypatch.setattr(family.residency, "staged", True)
+    monkeypatch.setattr(family.residency, "blocks", {network: blocks})
+    family.prompts.clear()
+    assert torch.equal(ours(family, plan), plain)
+    calls = 3 if names == "transformer" else 2  # steps, with both branches as a batch; prompts
+    assert log == calls * [(number, back) for number in range(len(blocks)) for back in (False, True)]
+    assert [len(block._forward_hooks) for block in blocks] == hooks

@@ -279,4 +279,4 @@ def card_rows(card: Card, lost: str | None) -> list[tuple[str, Any]]:
         ("profiles", ", ".join(f"{name}: {steps}" for name, steps in profiles.items())),
     ]
     rows += [("other names", ", ".join(card.aliases))] if card.aliases else []
-    return rows + [("note", note) for note in card.notes]
+    return rows + [("note", note) for note in (*card.doubts, *card.notes)]

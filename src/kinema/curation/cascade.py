@@ -69,9 +69,7 @@ class Cascade:
             self._look_for_cut(number)
         for step in self.steps:
             self._look_for_mixture(self.number, step)
-        gradual = joined(self.gradual, near=1)
-        inside = {cut for cut in self.hard for each in gradual if each.first < cut < each.last}
-        return joined([*gradual, *(Transition(cut, cut) for cut in self.hard if cut not in inside)])
+        return joined([*self.gradual, *(Transition(cut, cut) for cut in self.hard)])
 
     def _look_for_cut(self, number: int) -> None:
         """Decide whether frame `number` begins a shot, once the frames of a possible flash after it are known."""
@@ -80,7 +78,7 @@ class Cascade:
             return
         scores = {place: score for place, score in self.scores if abs(place - number) <= 3}
         score = scores.pop(number)
-        around = max([value for value in scores.values()], default=0.0)
+        around = max(scores.values(), default=0.0)
         if score < CERTAIN and (score < POSSIBLE or score < STANDS_OUT * around):
             return
         before = [hsv for place, (_, hsv) in frames.items() if place < number]

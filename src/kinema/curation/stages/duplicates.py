@@ -40,7 +40,7 @@ class Duplicates:
     which this one is a copy; `duplicate_bits`: the median number of bits in which their frames differ, of 63."""
 
     name, version = "duplicates", 1
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("frame_hashes", "text", "hashes of frames"),
         Column("duplicate_of", "text", "copy of"),
         Column("duplicate_bits", "float", "distance to the original", "bits"),

@@ -30,7 +30,7 @@ class VectorMotion:
     "flow"."""
 
     name, version = "motion_vectors", 1
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("vector_motion", "float", "motion (codec vectors)", PER_S),
         Column("vector_motion_from", "text", "measured by"),
     )

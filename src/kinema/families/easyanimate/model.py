@@ -71,7 +71,13 @@ class EasyAnimateFamily:
 
     def __init__(self, card: Card, parts: EasyAnimateParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        self.residency = Residency(device, [parts.text_encoder, parts.transformer, parts.vae])
+        self.residency = Residency(
+            device, [parts.text_encoder, parts.transformer, parts.vae],
+            blocks={
+                parts.transformer: parts.transformer.transformer_blocks,
+                parts.text_encoder: parts.text_encoder.model.language_model.layers,
+            },
+        )  # fmt: skip
         self.config = parts.transformer.config
         self.dtype = parts.transformer.dtype
         self.space = autoencoder.space_factor(parts.vae)
