@@ -155,7 +155,7 @@ def evaluate(
     from pathlib import Path
 
     from .core.display import python_display
-    from .evaluation.yardsticks import report, run
+    from .evaluation.yardsticks import report_page, run
     from .evaluation.yardsticks.contract import YardstickSettings
 
     place = None if out is None else Path(out)
@@ -165,7 +165,7 @@ def evaluate(
             resume=resume, on_event=on_event,
         )  # fmt: skip
         if place is not None:
-            report.save(found, place)
+            report_page.save(found, place)
     return found
 
 

@@ -138,14 +138,14 @@ def evaluate_set(
     if compare is not None:
         _compare(compare, against, output, chosen, command, as_json)
         return
-    from ..evaluation.yardsticks import report, run
+    from ..evaluation.yardsticks import report, report_page, run
 
     with reporter(as_json) as on_event:
         found = run.evaluate(clips or "", against, out=output, on_event=on_event, **chosen)
-        data = report.to_dict(found, command) if output is None else report.save(found, output, command)
+        data = report.to_dict(found, command) if output is None else report_page.save(found, output, command)
     answer(data, as_json, report.as_text(found))
     if output is not None and not as_json:
-        say(str(output / report.PAGE), str(output / report.JSON))
+        say(str(output / report_page.PAGE), str(output / report_page.JSON))
     _end(found.failed)
 
 
@@ -155,7 +155,7 @@ def _compare(
 ) -> None:  # fmt: skip
     """Compare two reports, or evaluate two folders first."""
     from ..core.leftovers import temporary_folder
-    from ..evaluation.yardsticks import compare, report, run
+    from ..evaluation.yardsticks import compare, report, report_page, run
     from ..evaluation.yardsticks.compare_page import save
 
     failed: list[Any] = []
@@ -169,7 +169,7 @@ def _compare(
             on_event = stack.enter_context(reporter(as_json))
             found = run.evaluate(each, against, out=place / name, on_event=on_event, **chosen)
             command_of = [*command[:2], str(each), *command[5:]]
-            report.save(found, place / name, command_of)
+            report_page.save(found, place / name, command_of)
             failed += found.failed
             folders.append(place / name)
         result = compare.compare(folders[0], folders[1], chosen["metrics"], pair)
