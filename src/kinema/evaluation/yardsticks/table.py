@@ -6,9 +6,19 @@ from collections.abc import Callable, Sequence
 
 from ...core.errors import RequestError
 from ...core.near import nearest
+from .clipsim import ClipSim
 from .contract import Yardstick, YardstickSettings
+from .trajectory import TrajectoryError
+from .vbench import DIMENSIONS, VBenchQuality
+from .vbench_camera import CameraMotion
 
-YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {}
+YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
+    "clipsim": ClipSim,
+    "trajectory_error": TrajectoryError,
+    **DIMENSIONS,
+    "camera_motion": CameraMotion,
+    "vbench": VBenchQuality,
+}
 """Makers by name. A maker checks the settings (RequestError) and loads no weights: `measure` does."""
 
 
