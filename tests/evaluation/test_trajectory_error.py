@@ -99,7 +99,7 @@ def test_distances_by_a_loop():
 
 def test_a_file_beside_the_clip_goes_before_its_manifest(tmp_path):
     asked = kinema.plan("a red ball", conditions=[kinema.Trajectory(points=((0.2, 0.5), (0.8, 0.5)))])
-    file = ClipFile("one", tmp_path / "one.mp4", None, Manifest(plan=asked).to_dict())
+    file = ClipFile("one", tmp_path / "one.mp4", None, Manifest(kinema="1", plan=asked).model_dump(mode="json"))
     assert paths_of(file)[0].points[0] == (0.2, 0.5)
     (tmp_path / "one.path.txt").write_text("128,128\n192,64\n")  # Tora's canvas of 256 px
     assert paths_of(file)[0].points == ((0.5, 0.5), (0.75, 0.25))

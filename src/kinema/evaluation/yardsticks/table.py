@@ -8,11 +8,19 @@ from ...core.errors import RequestError
 from ...core.near import nearest
 from .clipsim import ClipSim
 from .contract import Yardstick, YardstickSettings
+from .fvd import FrechetVideoDistance
+from .kernel_distance import KernelDistance
+from .pairs import make_lpips, make_psnr, make_ssim
 from .trajectory import TrajectoryError
 from .vbench import DIMENSIONS, VBenchQuality
 from .vbench_camera import CameraMotion
 
 YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
+    "fvd": FrechetVideoDistance,
+    "kernel_distance": KernelDistance,
+    "psnr": make_psnr,
+    "ssim": make_ssim,
+    "lpips": make_lpips,
     "clipsim": ClipSim,
     "trajectory_error": TrajectoryError,
     **DIMENSIONS,
