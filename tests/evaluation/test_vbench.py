@@ -198,9 +198,11 @@ def test_quality_score_of_all_dimensions_and_of_some(monkeypatch):
     monkeypatch.setenv("VBENCH_CACHE_DIR", "/nowhere")
     white = clip(np.full((3, 8, 8, 3), 255, np.uint8))
     whole = VBenchQuality(PLAIN, {name: given(0.9, name) for name in normalise.QUALITY})
-    score = whole.score([whole.measure(white), whole.measure(white)], [])
-    assert score.value == pytest.approx(normalise.totals(dict.fromkeys(normalise.QUALITY, 0.9)).quality)
-    assert (score.low, score.high) == pytest.approx((score.value, score.value))
+    gray = clip(white.frames_FHWC // 2)
+    score = whole.score([whole.measure(white), whole.measure(gray)], [])
+    mean = 0.9 * (1 + 127 / 255) / 2
+    assert score.value == pytest.approx(normalise.totals(dict.fromkeys(normalise.QUALITY, mean)).quality)
+    assert len(score.per_clip) == 2 and score.low < score.value < score.high
     assert score.facts["not_computed"] == list(normalise.SEMANTIC)
 
     parts = {name: given(0.9, name) for name in normalise.QUALITY[:-1]}
