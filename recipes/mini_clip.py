@@ -94,7 +94,8 @@ class MiniClip(RecipeRun):
             model, tokenizer, self.twins(), self.held_out(), mean=MEAN, std=STD, device=self.device,
             pairs=(256 if self.big else 48 if self.full else 4) // processes.count(), damage=degrade,
         )  # fmt: skip
-        config = self.config("clip_run", minutes, lr_muon=2e-3, lr_adam=8e-4, ema=0.99, bf16=False)
+        slower = 1.0 if self.start is None else 0.5
+        config = self.config("clip_run", minutes, lr_muon=2e-3 * slower, lr_adam=8e-4 * slower, ema=0.99, bf16=False)
         return train(task, config, self.settings.show) | {"samples": task.samples}
 
     def export(self, minutes: float) -> dict[str, Any]:
