@@ -3,7 +3,7 @@
     python benchmarks/yardsticks.py                           # 96 Toyland clips, and pieces of the real ones
     python benchmarks/yardsticks.py --clips 16 --sets toyland # a quick look
     python benchmarks/yardsticks.py --features i3d --metrics fvd
-    python benchmarks/yardsticks.py --growth                  # the distances of two equal sets by the number of clips
+    python benchmarks/yardsticks.py --growth --clips 320      # the distances of two equal sets by the number of clips
     python benchmarks/yardsticks.py --rate 64                 # CPU seconds a clip of `kinema evaluate`, from files
 
 Two disjoint sets of one kind, the reference and the set, then the set's changed copies against the reference; figures
@@ -175,12 +175,12 @@ def growth(settings: YardstickSettings, most: int) -> None:
     width = both[0].shape[1]
     print(f"\n| clips of each set | fvd, {width} features | limit of many | kernel_distance | as JEDi prints it |")
     print("|---|---|---|---|---|")
-    num = 16
+    num = max(most >> 4, 2)
     while num <= most:
         x, y = (each[:num] for each in both)
         grams = kernel_distance.kernel(x, x), kernel_distance.kernel(y, y), kernel_distance.kernel(x, y)
         sizes = frechet.smaller_sets(lambda i, j, x=x, y=y: frechet.of_features(x[i], y[j], True), num, num)
-        limit = number(frechet.limit(sizes)) if min(sizes) > x.shape[1] else "too few"
+        limit = number(frechet.limit(sizes)) if frechet.is_a_line(min(sizes), x.shape[1]) else "too few"
         kernels = (kernel_distance.SCALE * of(*grams) for of in (kernel_distance.unbiased, kernel_distance.biased))
         print(f"| {num} | {number(sizes[num])} | {limit} | " + " | ".join(map(number, kernels)) + " |", flush=True)
         num *= 2
@@ -223,7 +223,7 @@ def main() -> None:
     yardsticks = usable(names, settings)
     print(json.dumps({each.name: each.protocol() for each in yardsticks})[:2000])
     if args.growth:
-        return growth(settings, max(args.clips, 512))
+        return growth(settings, args.clips)
     if args.rate:
         return rate([each.name for each in yardsticks], settings, args.rate)
     for kind in args.sets.split(","):
