@@ -38,9 +38,8 @@ def rows(tmp_path_factory):
     """The rows of eight scenes, a0 to a7, and of a copy of a0 for each change, in names that sort after it."""
     folder = tmp_path_factory.mktemp("copies")
     clips = [encoded(folder / f"a{seed}.mp4", scene(seed)) for seed in range(8)]
-    clips += [
-        encoded(folder / f"b-{name}.mp4", change(scene(0)), **options) for name, (change, options) in CHANGES.items()
-    ]
+    for name, (change, options) in CHANGES.items():
+        clips.append(encoded(folder / f"b-{name}.mp4", change(scene(0)), **options))
     return [{"id": clip.id, **STAGE.measure(clip)} for clip in clips]
 
 

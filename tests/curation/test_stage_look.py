@@ -60,9 +60,8 @@ def test_a_night_sky_a_black_clip_and_a_moving_border_are_no_bars():
 
 @pytest.mark.parametrize(("low", "high", "column"), [(0, 6, "crushed"), (250, 255, "blown"), (40, 215, None)])
 def test_exposure(tmp_path, low, high, column):
-    found = Look(CurationSettings()).measure(
-        encoded(tmp_path / "a.mp4", np.repeat(picture(low=low, high=high)[None], 4, 0))
-    )
+    frames = np.repeat(picture(low=low, high=high)[None], 4, 0)
+    found = Look(CurationSettings()).measure(encoded(tmp_path / "a.mp4", frames))
     assert {name: round(found[name], 1) for name in ("crushed", "blown")} == {
         name: float(name == column) for name in ("crushed", "blown")
     }
