@@ -10,7 +10,7 @@ import transformers
 from kinema.core.errors import ModelError
 from kinema.curation.caption_writers import OF_BOTH, OF_CLIP, OF_FRAME, VisionModelCaptions
 
-WORDS = [
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a red ball rolls over the meadow".split(), "[DEC]", "[ENC]"]
     "[PAD]",
     "[UNK]",
     "[CLS]",
