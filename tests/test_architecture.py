@@ -307,9 +307,10 @@ def test_imports_inside_the_package_are_relative():
     assert absolute == []
 
 
-SAME_NAME = {"Note", "Part", "GuidanceStep", "VideoEncoder"}
+SAME_NAME = {"Note", "Part", "Score", "GuidanceStep", "VideoEncoder"}
 """Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
-person, a part of a score and one of the work, an encoder of files and a network), or a protocol and what has it (GuidanceStep)."""
+person, a part of a score and one of the work, the score of a piece and that of a clip, an encoder of files and a
+network), or a protocol and what has it (GuidanceStep)."""
 
 
 def test_a_class_has_a_name_of_its_own():

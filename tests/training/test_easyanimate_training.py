@@ -25,19 +25,19 @@ sys.path.pop(0)
 class Latents:
     """Random latents with the fields of FrameLatents."""
 
-    def __init__(self):
+    def __init__(self, frames=3):
         g = torch.Generator().manual_seed(0)
-        self.latents = torch.randn((6, 3, 4, 4, 4), generator=g)
-        self.weight, self.seed = torch.rand((6, 3, 4, 4), generator=g), torch.arange(6)
+        self.latents = torch.randn((6, frames, 4, 4, 4), generator=g)
+        self.weight, self.seed = torch.rand((6, frames, 4, 4), generator=g), torch.arange(6)
 
     def __len__(self):
         return 6
 
 
-def task(phase, parts=None):
+def task(phase, parts=None, batch=2, long=None):
     parts = parts or tiny_paper.parts(sample_size=4)
     words = Captioner(parts["tokenizer"], parts["text_encoder"], lambda seed, *_: tiny_paper.CAPTIONS[seed % 2])
-    return EasyAnimateTask(parts["transformer"], words, Latents(), Latents(), phase=phase, batch=2)
+    return EasyAnimateTask(parts["transformer"], words, Latents(), Latents(), phase=phase, batch=batch, long=long)
 
 
 def config(out, steps, **more):
@@ -80,6 +80,29 @@ def test_a_resumed_run_takes_the_same_steps(tmp_path):
     train(task("video", again), config(tmp_path / "halves", 4, resume=True, **how))
     for name in ("transformer", "text_encoder"):
         assert digest(again[name], lambda name: True) == digest(whole[name], lambda name: True)
+
+
+def test_longer_clips_come_in_batches_of_as_many_tokens(monkeypatch):
+    """Every fourth batch, of whole clips, their first halves or quarters; the others are as without longer clips."""
+    longer = Latents(17), Latents(17)
+    learning, plain = task("video", batch=12, long=longer), task("video", batch=12)
+    shapes = {}
+
+    def watch(found, step):
+        def predict(noisy, *given):
+            shapes[id(found), step] = tuple(noisy.shape)
+            return noisy * 0
+
+        monkeypatch.setattr(found, "predict", predict)
+        return found.loss(step, 0.5, torch.Generator().manual_seed(step))[0]
+
+    for step in range(60):
+        losses = [watch(each, step) for each in (learning, plain)]
+        assert step % 4 == 1 or torch.equal(*losses)
+    lengths = {shapes[id(learning), step][::2][1] for step in range(1, 60, 4)}
+    assert lengths == {17, 9, 5}
+    assert all(shapes[id(learning), step][0] == 36 // shapes[id(learning), step][2] for step in range(1, 60, 4))
+    assert task("images", long=longer).long is None and task("motion", long=longer).long is None
 
 
 def test_given_first_frames_are_marked():

@@ -69,9 +69,7 @@ class Cascade:
             self._look_for_cut(number)
         for step in self.steps:
             self._look_for_mixture(self.number, step)
-        gradual = joined(self.gradual, near=1)
-        inside = {cut for cut in self.hard for each in gradual if each.first < cut < each.last}
-        return joined([*gradual, *(Transition(cut, cut) for cut in self.hard if cut not in inside)])
+        return joined([*self.gradual, *(Transition(cut, cut) for cut in self.hard)])
 
     def _look_for_cut(self, number: int) -> None:
         """Decide whether frame `number` begins a shot, once the frames of a possible flash after it are known."""

@@ -15,7 +15,7 @@ from ..media.open import reading, sniff
 from .detectors import make_detectors
 from .reading import opened
 from .state import ShotsOfFile, SourceFile
-from .transitions import joined, spans
+from .transitions import SHORTEST_S, joined, spans
 
 SIDE_PX = 192
 """Longer side of the frames that detectors see."""
@@ -66,7 +66,7 @@ def split_file(path: Path, name: str, detectors: Sequence[str], longest_s: float
             seen += 1
     if seen < num:
         raise MediaError(f"{path}: contains {seen} of {num} frames; the file is truncated or damaged.")
-    transitions = joined(each for detector in seeing for each in detector.finish())
+    transitions = joined((each for detector in seeing for each in detector.finish()), round(SHORTEST_S * fps))
     found = tuple(span for span in spans(num, transitions, fps, longest_s) if span[1] - span[0] >= LEAST_FRAMES)
     return ShotsOfFile(name, found, fps, video.width, video.height)
 

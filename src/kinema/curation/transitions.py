@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 
+SHORTEST_S = 0.25
+"""What lies between two transitions this close belongs to them: the black of a fade, a few frames of a stutter."""
+
+
 @dataclass(frozen=True, order=True)
 class Transition:
     """The frames `first` to `last` (half-open) belong to no shot: those of a fade or dissolve. For a hard cut both are

@@ -1,0 +1,1 @@
+"""Yardsticks: figures of a clip, of a set of clips, and of a set against another."""
