@@ -10,22 +10,8 @@ import transformers
 from kinema.core.errors import ModelError
 from kinema.curation.caption_writers import OF_BOTH, OF_CLIP, OF_FRAME, VisionModelCaptions
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a red ball rolls over the meadow".split(), "[DEC]", "[ENC]"]
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "a",
-    "red",
-    "ball",
-    "rolls",
-    "over",
-    "the",
-    "meadow",
-    "[DEC]",
-    "[ENC]",
-]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [*SPECIAL, "a", "red", "ball", "rolls", "over", "the", "meadow", "[DEC]", "[ENC]"]
 FRAMES = np.random.default_rng(0).integers(0, 255, (3, 40, 60, 3), np.uint8)
 
 
