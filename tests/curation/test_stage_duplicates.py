@@ -74,6 +74,13 @@ def test_two_clips_of_one_file_are_told_apart_by_their_frames(tmp_path):
     assert list(STAGE.across([{"id": part.id, **STAGE.measure(part)} for part in parts])) == []
 
 
+def test_the_same_shapes_in_other_colours_are_no_copy(rows, tmp_path):
+    dyed = encoded(tmp_path / "z.mp4", scene(0)[..., ::-1])
+    row = {"id": dyed.id, **STAGE.measure(dyed)}
+    assert distance(parsed_hashes(row["frame_hashes"]), parsed_hashes(rows[0]["frame_hashes"])) is not None
+    assert list(STAGE.across([rows[0], dict(rows[0], id="z", mean_colours=row["mean_colours"])])) == []
+
+
 def test_similar_clips_are_marked_by_the_angle_between_embeddings():
     stage = Similar(CurationSettings(options={"similar.least": "0.9"}))
     vectors = {"d": [0.6, 0.8], "a": [1.0, 0.0], "c": [0.995, 0.1], "b": [0.0, 1.0]}
