@@ -23,7 +23,7 @@ _CHANGE = re.compile(r"\s*([a-z0-9_]+)\s*(>=|<=|>|<|=)\s*(\S+)\s*")
 
 @dataclass(frozen=True)
 class CurationFile:
-    """What curation.json holds."""
+    """What curation.json holds. left_out: stages of the recipe that could not be opened, with the reason."""
 
     folder: str
     recipe: str
@@ -32,6 +32,7 @@ class CurationFile:
     thresholds: tuple[Threshold, ...]
     longest_s: float | None = None
     options: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def write(self, dataset: Path) -> None:
         """Raises KinemaError."""
@@ -57,7 +58,8 @@ class CurationFile:
             thresholds = tuple(Threshold(**each) for each in found.pop("thresholds"))
             if wrong := [each.op for each in thresholds if each.op not in get_args(Op)]:
                 raise KinemaError(f"{file}: damaged (no such comparison: {wrong[0]}).")
-            found["options"] = tuple((str(name), str(value)) for name, value in found["options"])
+            for field in ("options", "left_out"):
+                found[field] = tuple((str(name), str(value)) for name, value in found[field])
             found["cuts"], found["stages"] = tuple(found["cuts"]), tuple(found["stages"])
             return CurationFile(thresholds=thresholds, **found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core import lock
 from ..core.errors import KinemaError, RequestError
-from ..core.events import Event, OnEvent, Part, Progress, ignore, planned
+from ..core.events import Event, Note, OnEvent, Part, Progress, ignore, planned
 from .dataset import SETTINGS, STATE, TABLE, CurationFile
 from .detectors import make_detectors
 from .marks import resolved
@@ -76,9 +76,16 @@ def curate(
     source, dataset = Path(folder), Path(out)
     wanted = _asked(source, dataset, recipe, cuts, stages, longest_s, options or {}, workers, resume)
     settings = CurationSettings(device, dict(wanted.options))
-    keys = stage_keys(wanted.stages, settings)
     pool = _pool(workers, ray)
     pyarrow()
+    opened = _opened(wanted, settings, may_lack=stages is None)
+    left_out = tuple((name, why) for name, why in opened.items() if isinstance(why, str))
+    wanted = replace(
+        wanted, stages=tuple(name for name in wanted.stages if name not in dict(left_out)), left_out=left_out
+    )
+    keys = stage_keys(wanted.stages, settings)
+    for name, why in left_out:
+        on_event(Note("note", f"The stage {name} is left out: {why}"))
     make_detectors(wanted.cuts)
     try:
         dataset.mkdir(parents=True, exist_ok=True)
@@ -89,7 +96,7 @@ def curate(
         on_event(Event("list"))
         state.list_files(source_files(source, dataset))
         _split(state, source, wanted, pool, on_event)
-        _measure(state, source, wanted, settings, keys, pool, on_event)
+        _measure(state, source, wanted, settings, opened, keys, pool, on_event)
         on_event(Event("mark"))
         return _finish(state, source, dataset, wanted, make_stages(wanted.stages, settings), begun)
 
@@ -152,6 +159,20 @@ def _asked(
     return CurationFile(made.folder, recipe, names, chosen, thresholds, longest, tuple(sorted(options.items())))
 
 
+def _opened(wanted: CurationFile, settings: CurationSettings, *, may_lack: bool) -> dict[str, ClipStage | str]:
+    """The stages, opened, or why one cannot be opened. may_lack: else that is raised."""
+    found: dict[str, ClipStage | str] = {}
+    for stage in make_stages(wanted.stages, settings):
+        try:
+            stage.open()
+            found[stage.name] = stage
+        except KinemaError as error:
+            if not may_lack:
+                raise
+            found[stage.name] = str(error)
+    return found
+
+
 def make_detectors_named(names: Sequence[str]) -> None:
     """Raises RequestError if there is none, or an unknown one."""
     if not names:
@@ -189,13 +210,14 @@ def _split(state: CurationState, source: Path, wanted: CurationFile, pool: Pool,
 
 
 def _measure(
-    state: CurationState, source: Path, wanted: CurationFile, settings: CurationSettings, keys: Mapping[str, str],
-    pool: Pool, on_event: OnEvent,
+    state: CurationState, source: Path, wanted: CurationFile, settings: CurationSettings,
+    opened: Mapping[str, ClipStage | str], keys: Mapping[str, str], pool: Pool, on_event: OnEvent,
 ) -> None:  # fmt: skip
     left = state.num_unmeasured(keys)
     if left:
         on_event(planned(Part("measure", float(left))))
-        work = MeasureWork(wanted.stages, settings)
+        held = {name: stage for name, stage in opened.items() if not isinstance(stage, str)}
+        work = MeasureWork(wanted.stages, settings, held)
         _run(
             pool, work, state.unmeasured(source, keys), lambda found: state.add_figures(found, keys), "measure", left,
             on_event,
@@ -229,7 +251,8 @@ def _run(
 def _finish(
     state: CurationState, source: Path, dataset: Path, wanted: CurationFile, stages: Sequence[ClipStage], begun: float
 ) -> Curated:
-    columns = [*BASE, *(column for stage in stages for column in stage.columns)]
+    known = {column.name: column for column in (*BASE, *(column for stage in stages for column in stage.columns))}
+    columns = list(known.values())
     across: dict[str, dict[str, Any]] = {}
     for stage in stages:
         if isinstance(stage, AcrossClips):

@@ -107,13 +107,13 @@ class CurationState:
         """The clips that lack figures of some stages, in order, and the names of these stages."""
         for row in self._pages(self._clips("AND (c.name, c.start) > (?, ?)", "LIMIT ?"), ("", -1), (0, 1)):
             with self.state.look() as db:
-                known = dict(
-                    db.execute(
-                        "SELECT stage, key FROM figures WHERE name = ? AND start = ?", (row[0], row[1])
-                    ).fetchall()
-                )
+                held = db.execute(
+                    "SELECT stage, key, figures FROM figures WHERE name = ? AND start = ?", (row[0], row[1])
+                ).fetchall()
+            known = {stage: key for stage, key, _ in held}
             if missing := tuple(stage for stage, key in keys.items() if known.get(stage) != key):
-                yield _clip(folder, row), missing
+                written = next((text for each in held if (text := json.loads(each[2]).get("caption"))), row[6])
+                yield _clip(folder, (*row[:6], written)), missing
 
     def add_figures(self, found: Sequence[MeasuredClip], keys: Mapping[str, str]) -> None:
         with self.state.work() as db:
@@ -170,7 +170,9 @@ class CurationState:
             errors = []
             for stage in stages:
                 figures, error = held.get(stage, ("{}", None))
-                found |= {name: value for name, value in json.loads(figures).items() if name not in found}
+                found |= {
+                    name: value for name, value in json.loads(figures).items() if name == "caption" or name not in found
+                }
                 errors += [error] if error else []
             found["error"] = "; ".join(dict.fromkeys(errors)) or None
             yield found

@@ -83,9 +83,7 @@ def smaller_sets(measure: Callable[[np.ndarray, np.ndarray], float], num_a: int,
     for fraction in FRACTIONS:
         sizes = [round(fraction * num) for num in (num_a, num_b)]
         times = 1 if fraction == 1.0 else REPEATS
-        picks = [
-            [generator.permutation(num)[:size] for num, size in zip((num_a, num_b), sizes)] for _ in range(times)
-        ]
+        picks = [[generator.permutation(num)[:size] for num, size in zip((num_a, num_b), sizes)] for _ in range(times)]
         found[sizes[0]] = float(np.mean([measure(*pair) for pair in picks]))
     return found
 

@@ -60,7 +60,9 @@ class FrechetVideoDistance:
         least = min(len(rows), fixed.num if fixed is not None else num_against)
         facts["dimensions"] = width
         if least <= width:
-            facts["rank_deficient"] = f"{least} clips do not span {width} dimensions: compare only equal numbers of clips"
+            facts["rank_deficient"] = (
+                f"{least} clips do not span {width} dimensions: compare only equal numbers of clips"
+            )
         if least >= frechet.LEAST_FOR_LIMIT:
             sizes = frechet.smaller_sets(measure, len(rows), num_against)
             facts["by_number_of_clips"] = {str(size): round(part, 6) for size, part in sizes.items()}
@@ -90,9 +92,9 @@ class FrechetVideoDistance:
             whole = fixed
             return lambda picks, _: frechet.distance(self._fit(features_ND[picks]), whole), 0
         other_ND = stacked(against)
-        return lambda picks, others: frechet.distance(
-            self._fit(features_ND[picks]), self._fit(other_ND[others])
-        ), len(against)
+        return lambda picks, others: frechet.distance(self._fit(features_ND[picks]), self._fit(other_ND[others])), len(
+            against
+        )
 
     def _fit(self, features_ND: np.ndarray) -> frechet.Gaussian:
         return frechet.Gaussian.of(features_ND, self.sample)

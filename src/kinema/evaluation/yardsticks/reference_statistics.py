@@ -37,7 +37,9 @@ def gaussian_of(row: Row) -> Gaussian | None:
 def save(path: Path, row: Row, protocol: dict[str, Any]) -> None:
     """Write the statistics of a set. path ends with .npz. OSError if it cannot be written."""
     if path.suffix != ".npz":
-        raise RequestError(f"{path.name}: not a name of statistics.", field="statistics", value=str(path), legal="*.npz")
+        raise RequestError(
+            f"{path.name}: not a name of statistics.", field="statistics", value=str(path), legal="*.npz"
+        )
     with whole(path) as partial:
         np.savez(partial, version=np.int64(VERSION), protocol=np.str_(json.dumps(protocol, sort_keys=True)), **row)
 
