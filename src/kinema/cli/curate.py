@@ -133,15 +133,16 @@ def mark(
     """Change thresholds and mark the clips again. Nothing is measured."""
     from dataclasses import replace
 
-    from ..curation.dataset import CurationFile, changed_thresholds, remark
+    from ..curation.dataset import TABLE, CurationFile, changed_thresholds, remark
     from ..curation.recipes import find_recipe
     from ..curation.table import table_columns
 
     kept = CurationFile.read(dataset)
     if not changes and recipe is None:
         raise RequestError("Nothing to change.", field="set", legal="--set COLUMN=VALUE, or --recipe NAME")
-    columns = [column.name for column in table_columns(dataset / "clips.parquet")]
     before = find_recipe(recipe).thresholds if recipe is not None else kept.thresholds
+    measured = [column.name for column in table_columns(dataset / TABLE)]
+    columns = list(dict.fromkeys([*measured, *(each.column for each in before)]))
     thresholds = changed_thresholds(before, changes or (), columns)
     counts = remark(dataset, thresholds)
     replace(kept, recipe=recipe or kept.recipe, thresholds=thresholds).write(dataset)
@@ -192,10 +193,16 @@ def _pairs(typed: list[str] | None) -> dict[str, str]:
 
 def _facts(found: Curated) -> dict[str, Any]:
     return {
-        "table": str(found.table), "files": found.files, "clips": found.clips - found.num_unreadable,
-        "kept": found.kept, "reasons": dict(found.reasons), "unreadable": dict(found.unreadable), "num_unreadable": found.num_unreadable,
-        "video_s": round(found.video_s, 3), "seconds": round(found.seconds, 3),
-    }  # fmt: skip
+        "table": str(found.table),
+        "files": found.files,
+        "clips": found.clips - found.num_unreadable,
+        "kept": found.kept,
+        "reasons": dict(found.reasons),
+        "unreadable": dict(found.unreadable),
+        "num_unreadable": found.num_unreadable,
+        "video_s": round(found.video_s, 3),
+        "seconds": round(found.seconds, 3),
+    }
 
 
 def _text(found: Curated, dataset: Path) -> str:

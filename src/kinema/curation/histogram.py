@@ -16,8 +16,8 @@ WIDTH_PX, HEIGHT_PX, MARGIN_PX = 320, 110, 18
 
 @dataclass
 class ColumnHistogram:
-    """Values of a column, counted in BINS equal bins between the smallest and the largest. Filled in two passes: `widen`
-    with all values, then `count`."""
+    """Values of a column, counted in BINS equal bins between the smallest and the largest. Filled in two passes:
+    `widen` with all values, then `count`."""
 
     column: Column
     thresholds: tuple[Threshold, ...] = ()

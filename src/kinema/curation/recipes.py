@@ -84,6 +84,11 @@ TORA = Recipe(
         "clips are kept with probability 1 - flow score / 100: the column draw_weight, which marks nothing",
     ),
 )
+OF_STAGES = {
+    "duplicates": (Threshold("duplicate_of", "empty", 0.0, "a copy of another clip", "Kinema's own"),),
+    "similar": (Threshold("similar_to", "empty", 0.0, "nearly the same as another clip", "Kinema's own"),),
+}
+"""Thresholds that come with stages which no paper's recipe has."""
 RECIPES = {recipe.name: recipe for recipe in (SVD, EASYANIMATE, TORA)}
 
 

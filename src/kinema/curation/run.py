@@ -17,7 +17,7 @@ from .detectors import make_detectors
 from .marks import resolved
 from .measure import MeasureWork, stage_keys
 from .pools import Here, Pool, Processes, Work
-from .recipes import find_recipe
+from .recipes import OF_STAGES, find_recipe
 from .sources import source_files
 from .split import SplitWork
 from .stage import AcrossClips, ClipStage, CurationSettings
@@ -131,8 +131,9 @@ def _asked(
                 legal="STAGE.NAME of the stages " + ", ".join(chosen),
             )
     longest = longest_s if longest_s is not None else found.longest_s
+    own = tuple(each for name in chosen for each in OF_STAGES.get(name, ()))
     made = CurationFile(
-        str(source.resolve()), recipe, names, chosen, found.thresholds, longest, tuple(sorted(options.items()))
+        str(source.resolve()), recipe, names, chosen, (*found.thresholds, *own), longest, tuple(sorted(options.items()))
     )
     if not (dataset / SETTINGS).exists():
         if dataset.exists() and (not dataset.is_dir() or any(dataset.iterdir())):
@@ -155,7 +156,8 @@ def _asked(
                 f"{dataset}: was begun with another {field}: {getattr(before, field)}.", field=field,
                 value=str(getattr(made, field)), legal=str(getattr(before, field)),
             )  # fmt: skip
-    thresholds = before.thresholds if before.recipe == made.recipe else made.thresholds
+    kept = before.thresholds if before.recipe == made.recipe else made.thresholds
+    thresholds = (*kept, *(each for name in chosen if name not in before.stages for each in OF_STAGES.get(name, ())))
     return CurationFile(made.folder, recipe, names, chosen, thresholds, longest, tuple(sorted(options.items())))
 
 
