@@ -53,13 +53,12 @@ def scheduler() -> FlowMatchEulerDiscreteScheduler:
     return FlowMatchEulerDiscreteScheduler(shift=SHIFT)
 
 
-def new_parts(**changes: Any) -> dict[str, Any]:
-    """Untrained transformer and text encoder, and a tokenizer for the words of many captions. changes: of the
-    transformer's configuration."""
+def new_parts(captions: list[str] | None = None, **changes: Any) -> dict[str, Any]:
+    """Untrained transformer and text encoder, and a tokenizer for the words of these captions, or of many of Toyland's.
+    changes: of the transformer's configuration."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer(
-        [describe(sample_scene(seed, WORLD), seed) for seed in range(CAPTIONS)], max_length=TOKENS
-    )
+    toyland = (describe(sample_scene(seed, WORLD), seed) for seed in range(CAPTIONS))
+    tokenizer = build_tokenizer(list(toyland) if captions is None else captions, max_length=TOKENS)
     config = T5Config(
         vocab_size=len(tokenizer), dropout_rate=0.0, feed_forward_proj="gated-gelu", is_encoder_decoder=False, **TEXT
     )

@@ -19,8 +19,8 @@ FLOORS = {
     "core": 1,
     "media": 2, "diffusion": 2, "weights": 2, "toyland": 2,
     "conditions": 3, "segmentation": 3, "propagation": 3, "sd": 3, "post": 3, "music": 3, "features": 3,
-    "engine": 4, "families": 4,
-    "jobs": 5, "http": 5, "training": 5, "curation": 5, "evaluation": 5, "workflow": 5,
+    "engine": 4, "families": 4, "http": 4,
+    "jobs": 5, "training": 5, "curation": 5, "evaluation": 5, "workflow": 5,
     "server": 6, "channel": 6,
     "cli": 7,
 }  # fmt: skip

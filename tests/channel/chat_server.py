@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kinema.channel.writing.chat import Chat, Endpoint
+from kinema.http.chat import Chat, Endpoint
 
 KEY = "sk-secret-0123456789"
 ALL = "json_schema,json_object,text"

@@ -18,9 +18,9 @@ import kinema
 from kinema.channel.making import remote
 from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
 from kinema.channel.making.remote import RemoteMaker
-from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.core.errors import KinemaError, RequestError
 from kinema.http import client as http_client
+from kinema.http.chat import Chat, ChatError, Endpoint
 from kinema.http.client import Bounds, HttpError, HttpTimeout, Unreachable, download, send_request
 
 LIMIT_S, GRACE_S = 0.3, 1.5

@@ -9,14 +9,14 @@ import pytest
 from chat_server import KEY
 
 from kinema.channel.writing.breaker import Breaker, SteadyWriter
-from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.channel.writing.director import Director
 from kinema.channel.writing.moderation import Moderation
 from kinema.channel.writing.prompt import prompt_of
 from kinema.channel.writing.shots import Brief, CastMember, StyleBible, Theme, parsed
 from kinema.channel.writing.writer_grammar import GrammarWriter
-from kinema.channel.writing.writer_llm import LanguageModelWriter, extracted, question, schema_of
+from kinema.channel.writing.writer_llm import LanguageModelWriter, question, schema_of
 from kinema.core.errors import ModelError, RequestError
+from kinema.http.chat import Chat, ChatError, Endpoint, extracted
 
 BRIEF = Brief(theme=Theme(text="a storm at sea"), shots=4, seed=5)
 CAST = (
@@ -217,13 +217,13 @@ def test_the_breaker_waits_longer_each_time():
     ],
 )
 def test_json_is_found_in_what_was_said(said, found):
-    assert extracted(said) == found
+    assert extracted(said, "shots") == found
 
 
 @pytest.mark.parametrize("said", ["", "no", "[1, 2]", '{"shots": [', "<think>{}", "{" * 20_000])
 def test_or_it_is_said_that_there_is_none(said):
     with pytest.raises(RequestError, match="not a JSON object"):
-        extracted(said)
+        extracted(said, "shots")
 
 
 def test_the_schema_is_of_plain_types():

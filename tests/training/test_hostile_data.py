@@ -16,10 +16,11 @@ import torch
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import MediaError
+from kinema.media import captions
 from kinema.media import write as writing
 from kinema.media.endings import readable
 from kinema.media.write import write
-from kinema.training.data import buckets, captions, own_clips, shards
+from kinema.training.data import buckets, own_clips, shards
 
 RED = "a red ball in a caf\u00e9"
 

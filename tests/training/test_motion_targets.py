@@ -14,9 +14,10 @@ import torch
 
 from kinema.core.errors import KinemaError, RequestError
 from kinema.features import flow as optical_flow
+from kinema.features import motion_filter
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
-from kinema.training.data import key_points, motion_filter
+from kinema.training.data import key_points
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

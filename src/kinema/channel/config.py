@@ -23,8 +23,8 @@ from ..core.outside import parse_toml, read_bytes
 from ..core.renamed import making_fields
 from ..core.request import Profile, Seed
 from ..core.whole import write_text
+from ..http.chat import Endpoint
 from .day import DayPart, ZoneClock, check_day, part_at, zone
-from .writing.chat import Endpoint
 from .writing.shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
 
 TEMPLATE, MAX_BYTES = "config_template.toml", 2**20

@@ -18,8 +18,8 @@ from .output import check_parent
 from .say import note, say
 
 if TYPE_CHECKING:
-    from ..channel.writing.chat import Endpoint
     from ..channel.writing.shots import Episode, StyleBible
+    from ..http.chat import Endpoint
 
 WRITER, MAX_EPISODES = "Writer", 1000
 
@@ -162,8 +162,8 @@ def direct(
 
 
 def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:
-    from ..channel.writing.chat import Endpoint
     from ..channel.writing.shots import parsed
+    from ..http.chat import Endpoint
 
     if url is None:
         stray = next((name for name, value in (("--model", model), ("--key-env", key_env)) if value is not None), None)

@@ -50,26 +50,39 @@ class VideoClip:
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Yield frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3); fewer if the file is truncated."""
-        import numpy as np
+        shown, picture_HWC = None, None
+        for _, frame in self.coded_frames(start, stop):
+            if frame is not shown:
+                shown, picture_HWC = frame, self.upright(frame)
+            assert picture_HWC is not None
+            yield picture_HWC
 
-        from .color import to_rgb
-
+    def coded_frames(self, start: int, stop: int, *, vectors: bool = False) -> Iterator[tuple[int, Any]]:
+        """Yield (number in the timeline, av.VideoFrame) of the frames `start` to `stop`, not converted and not turned;
+        fewer if the file is truncated. vectors: with the codec's motion vectors as side data."""
         if start >= stop:
             return
         sources = self.timeline.sources or range(self.timeline.num_frames)
         k = start
-        with contextlib.closing(self._decoded(sources[start])) as decoded:
+        with contextlib.closing(self._decoded(sources[start], vectors)) as decoded:
             for index, frame in decoded:
                 if index < sources[k]:
                     continue
                 if (frame.height, frame.width) != self.coded:
                     raise MediaError(f"{self.path}: the frame size changes at frame {k}, which is not supported.")
-                picture_HWC = np.ascontiguousarray(np.rot90(to_rgb(frame), -self.rotation // 90))
                 while k < stop and sources[k] <= index:
-                    yield picture_HWC
+                    yield k, frame
                     k += 1
                 if k >= stop:
                     return
+
+    def upright(self, frame: Any) -> np.ndarray:
+        """A decoded frame as upright uint8 RGB (H, W, 3)."""
+        import numpy as np
+
+        from .color import to_rgb
+
+        return np.ascontiguousarray(np.rot90(to_rgb(frame), -self.rotation // 90))
 
     def audio_track(self, stack: contextlib.ExitStack, first_sample: int) -> AudioTrack:
         """The clip's sound from `first_sample` to the last frame. Opens the file a second time, so that sound and
@@ -83,20 +96,20 @@ class VideoClip:
         left_s = max(0.0, float(self.timeline.num_frames / self.timeline.fps) - skipped_s)
         return AudioTrack(decode_audio(container, self.index.begin_s + skipped_s, left_s), channels)
 
-    def _decoded(self, first: int) -> Generator[tuple[int, Any]]:
+    def _decoded(self, first: int, vectors: bool = False) -> Generator[tuple[int, Any]]:
         """Yield (index in the file, frame), starting at frame `first` or earlier."""
         pts = self.index.pts
-        if pts is None or first < _SEEK_FROM or not (yield from self._from_keyframe(pts, first)):
+        if pts is None or first < _SEEK_FROM or not (yield from self._from_keyframe(pts, first, vectors)):
             with open_container(self.path) as container:
-                yield from enumerate(frames_of(container, container.streams.video[0]))
+                yield from enumerate(frames_of(container, container.streams.video[0], vectors=vectors))
 
-    def _from_keyframe(self, pts: list[int], first: int) -> Generator[tuple[int, Any], None, bool]:
+    def _from_keyframe(self, pts: list[int], first: int, vectors: bool) -> Generator[tuple[int, Any], None, bool]:
         """As `_decoded`, after a seek; yields nothing and returns False unless the seek reaches a keyframe at or before
         `first`."""
         with open_container(self.path) as container:
             stream = container.streams.video[0]
             container.seek(pts[first], stream=stream, backward=True)
-            frames = frames_of(container, stream)
+            frames = frames_of(container, stream, vectors=vectors)
             frame = next(frames, None)
             at = bisect.bisect_left(pts, frame.pts) if frame is not None and frame.pts is not None else len(pts)
             if frame is None or not frame.key_frame or at > first or pts[at] != frame.pts:

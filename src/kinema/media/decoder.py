@@ -45,12 +45,15 @@ class Index:
     begin_s: float
 
 
-def frames_of(container: Any, stream: Any) -> Iterator[Any]:
+def frames_of(container: Any, stream: Any, *, vectors: bool = False) -> Iterator[Any]:
     """Yield all frames from the container's current position, in presentation order. Undecodable packets before the
-    first frame (as in a recording that was cut anywhere) are skipped."""
+    first frame (as in a recording that was cut anywhere) are skipped. vectors: with motion vectors as side data, where
+    the codec has any."""
     import av
 
     decoder, begun = _decoder(stream), False
+    if vectors:
+        decoder.options = {**decoder.options, "flags2": "+export_mvs"}
     for packet in container.demux(stream):
         if not packet.size:
             continue  # the end, or an AVI placeholder, which a decoder would treat as the end

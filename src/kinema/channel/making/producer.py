@@ -77,7 +77,7 @@ def check(config: ChannelConfig) -> None:
     for each in config.rtmp:
         secret(each.key_env)
     if config.director.endpoint is not None:
-        from ..writing.chat import Chat
+        from ...http.chat import Chat
 
         Chat(config.director.endpoint).check()
 

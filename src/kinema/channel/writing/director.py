@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...core.errors import RequestError
+from ...http.chat import Chat, Endpoint
 from .breaker import Breaker, SteadyWriter
-from .chat import Chat, Endpoint
 from .moderation import Moderation
 from .prompt import prompt_of
 from .shots import Brief, Episode, Shot, StyleBible, Theme

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 from ...core.conditions import Value
 from ...core.errors import RequestError
-from .chat import Chat, ChatError, Message
+from ...http.chat import Chat, ChatError, Message, extracted
 from .shots import (
     Brief,
     Camera,
@@ -105,7 +104,7 @@ class LanguageModelWriter:
     def episode(self, brief: Brief) -> Episode:
         """Write an episode. ChatError if the endpoint returns no legal one in two attempts."""
         messages, schema = question(brief), schema_of(brief)
-        reply = self.chat.complete(messages, schema)
+        reply = self.chat.complete(messages, schema, "episode")
         try:
             return self._read(reply, brief)
         except RequestError as error:
@@ -117,7 +116,7 @@ class LanguageModelWriter:
                 },
             ]
         try:
-            return self._read(self.chat.complete(messages, schema), brief)
+            return self._read(self.chat.complete(messages, schema, "episode"), brief)
         except RequestError as error:
             raise ChatError(f"{self.chat.endpoint.model}: no usable episode after a correction: {error}") from None
 
@@ -159,7 +158,7 @@ def schema_of(brief: Brief) -> dict[str, Any]:
 
 def read(reply: str, brief: Brief, writer: str) -> Episode:
     """Parse the episode in a model's reply. RequestError."""
-    data = extracted(reply)
+    data = extracted(reply, "shots")
     bible = brief.bible
     if bible.cast:
         data.pop("cast", None)  # the cast is given; the model's is ignored
@@ -202,30 +201,3 @@ def _drafted(draft: Draft | CastDraft, brief: Brief) -> tuple[Shot, ...]:
 def _seed(brief: Brief, number: int) -> int:
     key = f"{brief.seed}/{brief.theme.text}/{brief.number}/{brief.draw}/{number}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
-
-
-def extracted(reply: str) -> dict[str, Any]:
-    """The JSON object in a reply that may have reasoning before it, code fences around it and text after it.
-    RequestError if there is none. A part of a truncated object is not accepted."""
-    text = re.sub(r"<think>.*?(?:</think>|\Z)", "", reply, flags=re.DOTALL)
-    best: dict[str, Any] = {}
-    decoder, why = json.JSONDecoder(), ""
-    at = text.find("{")
-    for _ in range(50):
-        if at < 0:
-            break
-        try:
-            found, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            why = why or str(error) or type(error).__name__
-            end = at + 1
-        else:
-            if "shots" in found:
-                return found
-            best = best if best or why else found
-        at = text.find("{", end)
-    if best:
-        return best
-    raise RequestError(
-        f"The reply is not a JSON object: {why or 'no { found'}.", field="answer", legal="one JSON object"
-    )

@@ -1,5 +1,5 @@
 """Curation of a person's clips by motion, before they are encoded: every clip is measured, dropped clips are reported
-with the reason (motion_filter.py)."""
+with the reason (features/motion_filter.py)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ...core.errors import KinemaError, MediaError
 from ...core.outside import MAX_JSON_BYTES, for_terminal, read_json
 from ...core.whole import whole, write_text
 from ...features.flow import Estimate
+from ...features.motion_filter import ClipMotion, measure
+from ...media import captions
 from ...media.resize import resize_frames
 from ..core import processes
-from . import buckets, captions
-from .motion_filter import ClipMotion, measure
+from . import buckets
 from .own_clips import Item
 
 SIDE_PX = 192

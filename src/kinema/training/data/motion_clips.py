@@ -21,12 +21,12 @@ from ...core.errors import KinemaError
 from ...core.whole import whole
 from ...diffusion.pixels import to_unit
 from ...families.cogvideox.tora import motion_map
+from ...features.motion_filter import ClipMotion, measure
 from ...toyland.render import render
 from ...toyland.scene import World, sample_scene
 from ..core import checkpoints
 from . import key_points
 from .buckets import HELD_OUT, Bucket
-from .motion_filter import ClipMotion, measure
 
 COMPRESSIONS = ("vae", "sample", "pool")
 """How a motion map gets the latents' grid (the ablation of the paper's table 2): the model's autoencoder; every fourth

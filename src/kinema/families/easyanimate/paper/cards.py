@@ -21,12 +21,16 @@ MOST_FRAMES = 513
 PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
-def _card(*, side: int, grid: int, frames: int, fps: float, picture: bool, **own: Any) -> Card:
-    """side: of the training's square frames. grid: what sides are multiples of. picture: takes a first frame."""
+def _card(
+    *, side: int, grid: int, frames: int, fps: float, picture: bool, others: tuple[tuple[int, int], ...] = (),
+    **own: Any,
+) -> Card:  # fmt: skip
+    """side: of the training's square frames; others: its other sizes. grid: what sides are multiples of. picture:
+    takes a first frame."""
     return Card(
         family="easyanimate", variant="paper", accepts=("image:first",) if picture else (),
         size=SizeRule(
-            multiple=grid, trained=((side, side),), min_side=grid, max_side=4 * side, max_area=16 * side * side
+            multiple=grid, trained=((side, side), *others), min_side=grid, max_side=4 * side, max_area=16 * side * side
         ),
         frames=FramesRule(step=8, trained=frames, maximum=MOST_FRAMES),
         defaults=Defaults(fps=fps, steps=25, guidance=4.0),
@@ -67,8 +71,20 @@ def of_folder(path: Path) -> Card:
         id=model_name(path), licence="unknown", path=str(path), title="A model of the design of EasyAnimate's paper",
         side=space * config.whole("sample_size", 8, most=1024), grid=space * patch,
         frames=native.whole("frames", 17, most=MOST_FRAMES), fps=native.number("fps", 8.0),
-        picture=config.flag("image_input"), network=network, domain="toyland" if made_here else "",
+        picture=config.flag("image_input"), network=network, others=_others(native),
+        domain="toyland" if made_here and made_here.values.get("world") else "",
     )  # fmt: skip
+
+
+def _others(native: Config) -> tuple[tuple[int, int], ...]:
+    """The sizes that the training had besides, from "sizes" of card.json: [[width, height], ...]."""
+    given = native.values.get("sizes") or []
+    if not isinstance(given, list) or len(given) > 64:
+        raise native.wrong("sizes", "up to 64 pairs of numbers")
+    pairs = [Config({"size": each}, native.what).wholes("size", most=4096) for each in given]
+    if any(len(pair) != 2 for pair in pairs):
+        raise native.wrong("sizes", "pairs of width and height")
+    return tuple((pair[0], pair[1]) for pair in pairs)
 
 
 MINI = _card(

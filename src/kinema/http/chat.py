@@ -8,8 +8,10 @@ error or repr.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
@@ -17,12 +19,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from ...core.conditions import Value
-from ...core.errors import ModelError
-from ...core.outside import parse_json
-from ...http.client import HttpError, HttpTimeout, Unreachable, load_httpx, send_request
+from ..core.conditions import Value
+from ..core.errors import ModelError, RequestError
+from ..core.outside import parse_json
+from .client import HttpError, HttpTimeout, Unreachable, load_httpx, send_request
 
-log = logging.getLogger("kinema.channel")
+log = logging.getLogger("kinema.http")
 Mode = Literal["json_schema", "json_object", "text"]
 MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
 UNSUPPORTED = (400, 404, 415, 422, 501)  # responses to an unsupported response_format
@@ -30,7 +32,8 @@ TEMPORARY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 MAX_ANSWER_BYTES = 2_000_000
 LONGEST_PAUSE_S = 30.0
 CALLER = "A language model"
-Message = dict[str, str]
+Message = dict[str, Any]
+"""role and content; the content is text, or a list of parts for pictures."""
 
 
 class ChatError(ModelError):
@@ -92,10 +95,11 @@ class Chat:
         load_httpx(CALLER)
         self._key()
 
-    def complete(self, messages: list[Message], schema: dict[str, Any]) -> str:
-        """The model's reply, intended as JSON of this schema but not validated. ChatError."""
+    def complete(self, messages: list[Message], schema: dict[str, Any], name: str) -> str:
+        """The model's reply, intended as JSON of this schema but not validated. name: of the schema, for the server.
+        ChatError."""
         for mode in MODES[MODES.index(self.mode) :]:
-            status, text = self._post_with_retries(messages, schema, mode)
+            status, text = self._post_with_retries(self._body(messages, schema, name, mode))
             if status == 200:
                 self.mode = mode
                 return self._content(text)
@@ -104,13 +108,13 @@ class Chat:
             log.info("%s does not support %s (%d)", self.endpoint.url, mode, status)
         raise AssertionError("the last mode returns or raises")
 
-    def _post_with_retries(self, messages: list[Message], schema: dict[str, Any], mode: Mode) -> tuple[int, str]:
+    def _post_with_retries(self, body: dict[str, Any]) -> tuple[int, str]:
         """Status and body of the first attempt without a temporary failure. ChatError if all attempts fail."""
         why = ""
         for number in range(self.endpoint.tries):
             wait_s = 0.0
             try:
-                status, text, wait_s = self._post(self._body(messages, schema, mode))
+                status, text, wait_s = self._post(body)
                 if status not in TEMPORARY:
                     return status, text
                 why = f"responded {status}: {self._shown(text)}"
@@ -121,13 +125,13 @@ class Chat:
                 self._sleep(min(max(self.endpoint.pause_s * 2**number, wait_s), LONGEST_PAUSE_S))
         raise ChatError(f"{self.endpoint.url} {why} ({self.endpoint.tries} attempts)")
 
-    def _body(self, messages: list[Message], schema: dict[str, Any], mode: Mode) -> dict[str, Any]:
+    def _body(self, messages: list[Message], schema: dict[str, Any], name: str, mode: Mode) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.endpoint.model, "messages": messages, "temperature": self.endpoint.temperature,
             "max_tokens": self.endpoint.max_tokens, "stream": False,
         }  # fmt: skip
         if mode == "json_schema":
-            named = {"name": "episode", "strict": True, "schema": schema}
+            named = {"name": name, "strict": True, "schema": schema}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         elif mode == "json_object":
             body["response_format"] = {"type": "json_object"}
@@ -160,6 +164,8 @@ class Chat:
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(choice, dict) and isinstance(message, dict):
             content = message.get("content")
+            if isinstance(refusal := message.get("refusal"), str) and refusal.strip():
+                raise ChatError(f"{self.endpoint.url}: the model refuses: {self._shown(refusal)}")
             if isinstance(content, list):
                 parts = [part.get("text") for part in content if isinstance(part, dict)]
                 content = "".join(part for part in parts if isinstance(part, str))
@@ -196,3 +202,30 @@ def _seconds(header: str | None) -> float:
         return max(float(header or 0), 0.0)
     except ValueError:
         return 0.0
+
+
+def extracted(reply: str, field: str) -> dict[str, Any]:
+    """The JSON object in a reply that may have reasoning before it, code fences around it and text after it;
+    of several, the one with `field`. RequestError if there is none. A part of a truncated object is not accepted."""
+    text = re.sub(r"<think>.*?(?:</think>|\Z)", "", reply, flags=re.DOTALL)
+    best: dict[str, Any] = {}
+    decoder, why = json.JSONDecoder(), ""
+    at = text.find("{")
+    for _ in range(50):
+        if at < 0:
+            break
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            why = why or str(error) or type(error).__name__
+            end = at + 1
+        else:
+            if field in found:
+                return found
+            best = best if best or why else found
+        at = text.find("{", end)
+    if best:
+        return best
+    raise RequestError(
+        f"The reply is not a JSON object: {why or 'no { found'}.", field="answer", legal="one JSON object"
+    )
