@@ -18,7 +18,7 @@ import numpy as np
 
 from kinema.core.chunk import Chunk
 from kinema.curation.detectors import DETECTORS, make_detectors
-from kinema.curation.transitions import Transition, joined
+from kinema.curation.transitions import SHORTEST_S, Transition, joined
 from kinema.media.read import read_video
 from kinema.media.write import write
 from kinema.toyland.render import render
@@ -89,9 +89,7 @@ def film(seed: int, data: Path | None) -> tuple[np.ndarray, list[tuple[str, Tran
     return np.concatenate(parts), truth, flashes
 
 
-def shot(
-    number: int, frames: int, clips: list[np.ndarray], seed: int, random: np.random.Generator
-) -> np.ndarray:
+def shot(number: int, frames: int, clips: list[np.ndarray], seed: int, random: np.random.Generator) -> np.ndarray:
     """Every third shot is real, if there are clips, the others are Toyland's."""
     if clips and number % 3 == 1:
         return real_shot(clips[int(random.integers(len(clips)))], frames, random)
@@ -134,7 +132,7 @@ def main() -> None:
         before = time.process_time()
         for number, frame in enumerate(frames):
             detector.see(number, frame[..., ::-1].copy())
-        found = joined(detector.finish(), near=0)
+        found = joined(detector.finish(), round(SHORTEST_S * FPS))
         seconds = time.process_time() - before
         seen, false = matched(found, truth)
         shares = {kind: [hit for (own, _), hit in zip(truth, seen) if own == kind] for kind in COUNTS}

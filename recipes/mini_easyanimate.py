@@ -25,6 +25,7 @@ import torch
 
 from kinema.core.numerals import integer
 from kinema.evaluation.cases import HELD_OUT
+from kinema.families.easyanimate.paper.transformer import is_motion
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
@@ -214,7 +215,8 @@ class Run(RecipeRun):
         for phase in phases:
             names = ("transformer",) if phase == "motion" else ("transformer", "text_encoder")
             networks = {name: parts[name] for name in names}
-            load_averaged(self.out / f"{phase}_run" / "checkpoint.pt", networks)
+            untrained = is_motion if phase == "images" else None
+            load_averaged(self.out / f"{phase}_run" / "checkpoint.pt", networks, skip=untrained)
         return parts
 
     def transformer(self, phase: Part, minutes: float) -> dict[str, Any]:

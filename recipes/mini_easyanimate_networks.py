@@ -30,7 +30,7 @@ TEXT: dict[str, Any] = {"d_model": 96, "d_kv": 48, "d_ff": 192, "num_heads": 2, 
 TRANSFORMER: dict[str, Any] = {
     "num_attention_heads": 4, "attention_head_dim": 32, "num_layers": 5, "latent_channels": VAE["latent_channels"],
     "image_input": True, "patch_size": 2, "sample_size": SIDE // 8, "caption_channels": TEXT["d_model"],
-    "motion": "hybrid", "motion_heads": 4, "motion_ratio": 1.0, "motion_groups": 8, "skips": True,
+    "motion": "hybrid", "motion_heads": 4, "motion_ratio": 0.75, "motion_groups": 8, "skips": True,
 }  # fmt: skip
 SHIFT, STEPS, GUIDANCE = 3.0, 25, 4.0
 CAPTIONS = 8000

@@ -37,7 +37,7 @@ def test_the_models_of_comfyui_are_added_and_looked_at(tmp_path):
     assert {model["id"]: model["here"] for model in made["models"]} == {name: name != lacks for name in VARIANTS}
     assert len(made["refused"]) == 4
     shown = run("models", "add", str(comfy)).stdout
-    assert "image to video, two experts of 14B. Takes a prompt, pictures (first, last; needed), styles" in shown
+    assert "image to video, two experts of 14B. Takes a prompt, pictures (first needed, last), styles" in shown
     assert f"{lacks}: Wan 2.2 text and image to video, 5B. Takes" in shown and "wan2.2_vae.safetensors" in shown
     assert "not added: wan2.2_s2v_14B_fp8_scaled.safetensors: " in shown
     seen = run("models", "check", str(networks / "wan2.2_s2v_14B_fp8_scaled.safetensors"), "--json")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kinema.core.errors import ModelError, WeightsMissing
-from kinema.features import i3d_torchscript
+from kinema.features import i3d_torchscript, published_checks
 from kinema.features.i3d_torchscript import TorchScriptI3d
 from kinema.features.video_encoder import video_encoder
 from kinema.weights import published_files
@@ -72,6 +72,13 @@ def test_the_check_is_the_distance_of_black_from_white(file):
     assert i3d_torchscript.PUBLISHED_CHECK == 151.256
 
 
+def test_pull_says_whether_the_file_is_the_published_one(file, monkeypatch):
+    assert i3d_torchscript.check_words(file) == "black against white clips: 16.000, NOT as published (151.256)"
+    monkeypatch.setattr(i3d_torchscript, "PUBLISHED_CHECK", 15.5)
+    assert ", as published" in i3d_torchscript.check_words(file)
+    assert published_checks.CHECKS.keys() == published_files.FILES.keys()
+
+
 def test_files_that_are_not_i3d_are_refused(tmp_path, file):
     other = tmp_path / "other.pt"
     torch.jit.script(Other()).save(str(other))
@@ -95,6 +102,18 @@ def test_i3d_without_a_file_is_the_pulled_one(tmp_path, file, monkeypatch):
     place.parent.mkdir(parents=True)
     place.write_bytes(file.read_bytes())
     assert video_encoder("i3d").digest == video_encoder(f"i3d:{file}").digest
+
+
+def test_the_command_says_what_it_fetched(file, monkeypatch):
+    from typer.testing import CliRunner
+
+    from kinema.cli.main import app
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(file))
+    found = CliRunner().invoke(app, ["models", "pull", "i3d", "--json"])
+    assert found.exit_code == 0, found.output
+    facts = json.loads(found.stdout)
+    assert facts["path"] == str(file) and "NOT as published" in facts["check"]
 
 
 def test_pull_fetches_the_file_or_names_both_sources(tmp_path, monkeypatch):

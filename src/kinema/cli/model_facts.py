@@ -25,8 +25,9 @@ def takes(card: Card) -> list[str]:
     """Return in words what a model takes beside or instead of a prompt, its pictures by their place."""
     from ..core.conditions import SEEN
 
-    places = [name.removeprefix("image:") for name in card.accepts if name.startswith("image:") and name != SEEN]
-    pictures = f"pictures ({', '.join(places)}{'; needed' if card.needs else ''})"
+    images = [name for name in card.accepts if name.startswith("image:") and name != SEEN]
+    places = [name.removeprefix("image:") + (" needed" if name in card.needs else "") for name in images]
+    pictures = f"pictures ({', '.join(places)})"
     names = [name for name in accepted(card) if name in TAKES]
     return ["a prompt", *(pictures if name == "image" else TAKES[name] for name in names)]
 

@@ -128,16 +128,23 @@ def pull(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Download a model from the Hugging Face hub; an interrupted download resumes."""
-    from ..weights import manage, store
+    """Download a model from the Hugging Face hub; an interrupted download resumes. `i3d`: the network of FVD."""
+    from ..features import published_checks
+    from ..weights import manage, published_files, store
 
-    room = manage.room(model)
+    room, published = manage.room(model), published_files.FILES.get(model)
     if room is not None and not as_json:
         note(f"{model}: {room.words()}.")
+    if published is not None and not as_json:
+        note(f"{model}: {published.about}.")
     with reporter(as_json) as on_event:
         on_event(Event("fetch"))
         place = store.pull(model, on_event)
-    answer({"model": model, "path": str(place)}, as_json, str(place))
+    facts, text = {"model": model, "path": str(place)}, str(place)
+    if published is not None:
+        facts["check"] = published_checks.CHECKS[model](place)
+        text = f"{text}\n{facts['check']}"
+    answer(facts, as_json, text)
 
 
 @app.command("remove")
@@ -272,4 +279,4 @@ def card_rows(card: Card, lost: str | None) -> list[tuple[str, Any]]:
         ("profiles", ", ".join(f"{name}: {steps}" for name, steps in profiles.items())),
     ]
     rows += [("other names", ", ".join(card.aliases))] if card.aliases else []
-    return rows + [("note", note) for note in card.notes]
+    return rows + [("note", note) for note in (*card.doubts, *card.notes)]

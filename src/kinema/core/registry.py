@@ -9,7 +9,8 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
     beside(location) -> [(part, path or None, text), ...]
                                         those parts, found or missing; text: the usual file and the searched folders
     identify(path, entries) -> (text, is_part) or None
-                                        what a file's tensors are, supported or not (entries: {"shape"} by name)
+                                        what a file's tensors are, supported or not (entries: {"shape"}
+                                        by name, and __metadata__)
     branches(plan) -> [names, ...]      the branches of each step, for the estimate, if not classifier-free guidance
                                         with the plan's settings
     assemble(file, base, folder, target) -> number of tensors

@@ -88,41 +88,47 @@ def numbers(span: FileSpan, request: FrameRequest) -> list[int]:
 
 
 def read_frames(span: FileSpan, wanted: FrameRequest) -> np.ndarray:
-    """Frames of a clip, uint8 RGB (F, H, W, 3). Raises MediaError."""
-    if _held.span != span or wanted not in _held.frames:
-        read_ahead(span, (wanted,), vectors=False, keep=_held.span == span)
-    return _held.frames[wanted]
+    """Frames of a span, uint8 RGB (F, H, W, 3). Raises MediaError."""
+    if _held.span == span and wanted in _held.frames:
+        return _held.frames[wanted]
+    return _read(span, (wanted,), None)[wanted]
 
 
 def read_codec_frames(span: FileSpan) -> Iterator[CodecFrame]:
-    """The frames of a clip as the codec describes them. Raises MediaError."""
-    if _held.span != span or _held.codec is None:
-        read_ahead(span, (), vectors=True, keep=_held.span == span)
-    yield from _held.codec or ()
+    """The frames of a span as the codec describes them. Raises MediaError."""
+    if _held.span == span and _held.codec is not None:
+        yield from _held.codec
+        return
+    codec: list[CodecFrame] = []
+    _read(span, (), codec)
+    yield from codec
 
 
-def read_ahead(span: FileSpan, wanted: Sequence[FrameRequest], *, vectors: bool, keep: bool = False) -> None:
-    """Decode a clip once and hold the frames of these requests, and the motion vectors. keep: add to the held ones.
-    Raises MediaError."""
-    if not keep:
-        forget()
-    wanted = tuple(each for each in wanted if each not in _held.frames)
+def read_ahead(span: FileSpan, wanted: Sequence[FrameRequest], *, vectors: bool) -> None:
+    """Decode a span once and hold the frames of these requests, and the motion vectors, until `forget`. Raises
+    MediaError."""
+    forget()
+    codec: list[CodecFrame] | None = [] if vectors else None
+    _held.frames.update(_read(span, wanted, codec))
+    _held.span, _held.codec = span, codec
+
+
+def _read(
+    span: FileSpan, wanted: Sequence[FrameRequest], codec: list[CodecFrame] | None
+) -> dict[FrameRequest, np.ndarray]:
+    """The frames of all requests in one pass; appends every frame's description to `codec`."""
     places: dict[int, list[FrameRequest]] = {}
-    for each in wanted:
+    for each in dict.fromkeys(wanted):
         for number in numbers(span, each):
             places.setdefault(number, []).append(each)
     found: dict[FrameRequest, list[np.ndarray]] = {each: [] for each in wanted}
-    codec: list[CodecFrame] | None = [] if vectors else None
     for number, picture_HWC in _decoded(span, sorted(places), codec):
         for each in places[number]:
             found[each].append(_scaled(picture_HWC, each.side_px))
     for each, pictures in found.items():
         if len(pictures) != len(numbers(span, each)):
             raise MediaError(f"{span.source}: ends before frame {span.stop}; the file is truncated.")
-        _held.frames[each] = np.stack(pictures)
-    _held.span = span
-    if codec is not None:
-        _held.codec = codec
+    return {each: np.stack(pictures) for each, pictures in found.items()}
 
 
 def forget() -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+SHORTEST_S = 0.25
+"""What lies between two transitions this close belongs to them: the black of a fade, a few frames of a stutter."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,5 +45,5 @@ def spans(
             continue
         parts = 1 if longest_s is None else max(1, math.ceil((stop - start) / fps / longest_s - 1e-6))
         places = [start + round(part * (stop - start) / parts) for part in range(parts + 1)]
-        found += [(low, high) for low, high in zip(places, places[1:], strict=False) if high > low]
+        found += [(low, high) for low, high in pairwise(places) if high > low]
     return found

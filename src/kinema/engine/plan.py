@@ -30,6 +30,8 @@ def plan(
         found = family_module(card.family).plan(request, card, store.known_cards())
     except RequestError as error:
         raise recommend.whole(error, request) from None
+    if card.doubts:
+        found = found.model_copy(update={"notes": (*card.doubts, *found.notes)})
     of_family = found.notes
     input_checks.check(found)
     found = trajectory.settle(found)

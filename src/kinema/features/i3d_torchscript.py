@@ -77,3 +77,10 @@ class TorchScriptI3d:
         it is that of the means."""
         black, white = (self(np.full((1, 30, self.size_px, self.size_px, 3), value, np.uint8))[0] for value in (0, 255))
         return float(((black - white) ** 2).sum())
+
+
+def check_words(file: Path) -> str:
+    """Whether a file is the I3D of published figures, by how it answers. Raises ModelError for one that is no I3D."""
+    found = TorchScriptI3d("i3d", str(file)).check_value()
+    kind = "as" if abs(found - PUBLISHED_CHECK) <= CHECK_WITHIN else "NOT as"
+    return f"black against white clips: {found:.3f}, {kind} published ({PUBLISHED_CHECK})"

@@ -33,7 +33,7 @@ MAX_ANSWER_BYTES = 2_000_000
 LONGEST_PAUSE_S = 30.0
 CALLER = "A language model"
 Message = dict[str, Any]
-"""role and content; the content is text, or a list of parts for pictures (`with_pictures`)."""
+"""role and content; the content is text, or a list of parts for pictures."""
 
 
 class ChatError(ModelError):
@@ -164,6 +164,8 @@ class Chat:
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(choice, dict) and isinstance(message, dict):
             content = message.get("content")
+            if isinstance(refusal := message.get("refusal"), str) and refusal.strip():
+                raise ChatError(f"{self.endpoint.url}: the model refuses: {self._shown(refusal)}")
             if isinstance(content, list):
                 parts = [part.get("text") for part in content if isinstance(part, dict)]
                 content = "".join(part for part in parts if isinstance(part, str))

@@ -2,6 +2,7 @@
 
     ComfyUI/models/diffusion_models, unet, checkpoints    networks
     ComfyUI/models/vae, text_encoders, clip, clip_vision  their other parts
+    split_files/diffusion_models, vae, ...                the same in repositories of repackaged files
     ComfyUI/extra_model_paths.yaml                        further folders: in each section `base_path`, and by kind
                                                           one or several paths, one a line
 
@@ -51,7 +52,7 @@ def comfy_folders(path: Path) -> ComfyFolders | None:
         return _merged([_yaml(path)])
     if not path.is_dir() or exists(path / "model_index.json"):
         return None
-    models = path / "models" if (path / "models").is_dir() else path
+    models = next((each for each in (path / "models", path / "split_files") if each.is_dir()), path)
     own: dict[str, list[Path]] = {}
     for name, kind in KINDS.items():
         if (models / name).is_dir():

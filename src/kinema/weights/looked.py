@@ -73,7 +73,7 @@ def of_card(card: Card) -> LookedAt:
         what=card.title, model=card.id, family=card.family, variant=card.variant, runs=whole,
         why="" if whole else "one of two experts: it runs with the other one (HIGH:LOW), or in a workflow",
         weights=quantised.words(place), bytes=sum(map(_bytes, files)), accepts=card.accepts,
-        needs=(*_beside(card, place), *_other(card), *_base(card)), notes=card.notes,
+        needs=(*_beside(card, place), *_other(card), *_base(card)), notes=(*card.doubts, *card.notes),
     )  # fmt: skip
 
 
@@ -105,12 +105,13 @@ def _base(card: Card) -> list[NeededPart]:
 
 
 def _unsupported(file: Path, why: str) -> LookedAt | None:
+    if not is_gguf(file) and file.suffix.lower() not in (".safetensors", ".sft"):
+        return None
     size = file.stat().st_size
     entries = gguf_header(file).entries if is_gguf(file) else header(file)
-    plain = {name: entry for name, entry in entries.items() if name != "__metadata__"}
     for family in family_names():
         identify = getattr(family_module(family), "identify", None)
-        if identify is not None and (found := identify(file, plain)) is not None:
+        if identify is not None and (found := identify(file, entries)) is not None:
             what, part = found
             why = "a part of other models" if part else why
             return LookedAt(str(file), what, why=why, part=part, weights=quantised.words(file), bytes=size)

@@ -31,7 +31,7 @@ class Look:
     (left, top, right, bottom) as fractions. `colourfulness`: 0 gray, 15 slightly, 45 averagely, 109 extremely."""
 
     name, version = "look", 1
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("sharpness", "float", "sharpness"),
         Column("crushed", "float", "crushed shadows"),
         Column("blown", "float", "blown highlights"),
@@ -76,7 +76,7 @@ def luma(frames_FHWC: np.ndarray) -> np.ndarray:
 def content_box(luma_FHW: np.ndarray) -> tuple[int, int, int, int]:
     """The box (left, top, right, bottom) in px inside black bars that all frames have. Bars are in pairs, above and
     below or left and right, so a night sky is none; a black clip has none."""
-    black_HW = (luma_FHW <= BLACK).all(0)
+    black_HW = np.all(luma_FHW <= BLACK, axis=0)
     height, width = black_HW.shape
     top, bottom = _pair(black_HW.mean(1) >= BAR_SHARE)
     inner_HW = black_HW[top : height - bottom]

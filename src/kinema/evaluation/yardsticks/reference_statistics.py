@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .frechet import FittedGaussian
 
 VERSION = 1
 MOST_BYTES = 2 * 2**30
+ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
 MATTERS = ("frames", "step", "start", "resize", "covariance", "features", "weights", "size_px", "frames_of_network")
 """Parts of a protocol that must be equal for a distance to mean something."""
 
@@ -55,7 +57,7 @@ def load(path: Path, protocol: dict[str, Any]) -> Row:
         with np.load(path, allow_pickle=False) as file:
             version, mean, factor, num = (file[name] for name in ("version", "mean", "factor", "num"))
             text = str(file["protocol"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, OverflowError, *ZIP) as error:
         raise MediaError(f"{path}: not statistics of clips ({error}).") from None
     if version.shape != () or int(version) != VERSION:
         raise MediaError(f"{path}: statistics of version {version!s:.20}; this Kinema reads {VERSION}.")

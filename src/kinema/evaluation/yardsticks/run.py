@@ -19,7 +19,7 @@ from ...core.outside import exists
 from ...core.threads import cores
 from .contract import MOST_FRAMES, ClipFile, Row, Score, Yardstick, YardstickSettings
 from .measure import MeasuredRows, MeasureTask, measured, reason_of
-from .read import ClipSet, find_clips, mask_of
+from .read import ClipSet, beside, find_clips
 from .result import GIVEN, OTHER, Evaluation, FailedClip, Figure, partner
 from .store import FILE, RowStore, key_of, pack, written
 from .table import YARDSTICKS, chosen
@@ -136,8 +136,7 @@ class _Run:
         for side, found in self.sets.items():
             for clip in found.clips:
                 try:
-                    mask = mask_of(clip)
-                    content = [digest(str(clip.path)), None if mask is None else digest(str(mask))]
+                    content = [digest(str(each)) for each in (clip.path, *beside(clip))]
                     self.clips[side][clip.name] = clip, key_of([content, clip.caption, clip.manifest, MOST_FRAMES])
                 except MediaError as error:
                     self.failed.append(FailedClip(side, clip.shown, reason_of(error, clip)))

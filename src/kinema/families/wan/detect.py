@@ -17,6 +17,7 @@ from ...weights.names import model_name
 from . import variants
 from .card_list import CARDS
 from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, options
+from .doubts import doubts
 from .fun_layout import is_fun
 from .variants import Signs
 
@@ -25,6 +26,8 @@ TRANSFORMERS = ("WanTransformer3DModel", "WanVACETransformer3DModel")
 PREFIX = "model.diffusion_model."
 EXPERTS = ("high_noise_model", "low_noise_model")
 MAX_LAYERS = 512
+TITLES = ("modelspec.title", "modelspec.architecture", "title", "name")
+"""Metadata that name a model, which a renamed file keeps."""
 PARTS = (
     ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the VAE of Wan 2.2 TI2V-5B"),
     ("decoder.upsamples.0.residual.2.weight", "the VAE of Wan 2.1"),
@@ -129,6 +132,8 @@ def _identified(path: Path, entries: dict[str, Any]) -> str | None:
     try:
         facts = file_facts(entries, str(path))
         names = frozenset(plain(entries))
+        if facts is None and "vace_patch_embedding.weight" in names:
+            return variants.MODULE
         if facts is None:
             return variants.unsupported(Signs("", "", 0, keys=names)) if "patch_embedding.weight" in names else None
         signs = file_signs(_name_with_expert(path), entries, facts)
@@ -192,8 +197,10 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
 def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Signs:
     """The features that distinguish variants, of a transformer in the original key layout."""
     names = plain(entries)
+    notes = entries.get("__metadata__") or {}
     return Signs(
-        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
+        name=" ".join([name, *(notes[key][:200] for key in TITLES if key in notes)]),
+        kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
         width=facts["width"], layers=facts["layers"], images=facts["image_dim"] is not None,
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
@@ -262,16 +269,17 @@ def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
     names = plain(entries)
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
         raise ModelError(f"{path}: a Wan transformer in diffusers' layout. Specify the folder with model_index.json.")
+    if "vace_patch_embedding.weight" in names:
+        module = f"only a part of a model, {variants.MODULE}"
+        raise ModelError(f"{path}: {module}. Specify a file with the whole VACE transformer.")
     if "patch_embedding.weight" in names and (model := variants.unsupported(Signs("", "", 0, keys=frozenset(names)))):
         raise _unsupported(path, model)
 
 
 def _name_with_expert(path: Path) -> str:
     """A file's name, preceded by the name of its folder if that is an expert's in the original layout."""
-    above = path.parent.name
-    return (
-        f"{above} {model_name(path)}" if variants.second_generation(above) and _is_expert(above) else model_name(path)
-    )
+    above, name = path.parent.name, model_name(path)
+    return f"{above} {name}" if above not in name and variants.second_generation(above) and _is_expert(above) else name
 
 
 def _is_expert(folder: str) -> bool:
@@ -288,6 +296,7 @@ def _unsupported(path: Path, model: str) -> ModelError:
 def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str | None = None) -> Card:
     """The card of a model, without the conditions that its own parts lack."""
     card = _by_size(path, signs, hint_layers, text_dim, kind or variants.kind_of(signs))
+    card = card.model_copy(update={"doubts": doubts(path, card, signs)})
     if is_fun(card.variant) and not signs.reference:
         return card.model_copy(update={"accepts": tuple(each for each in card.accepts if each != "reference")})
     return card
@@ -304,7 +313,7 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: st
             # The two image-to-video models have the same shape; only their names differ.
             size = "720p" if "720" in model_name(path) else "480p"
             if kind != "i2v" or named or size in card.id:
-                return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card, signs))})
+                return card.model_copy(update=own)
     channels, space = GRIDS.get(kind, (MINI.network.latent_channels, MINI.network.space_stride))
     return MINI.model_copy(
         update={
@@ -331,15 +340,4 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: st
             "domain": "toyland" if path.is_dir() and (path / "card.json").is_file() else "",
             "notes": ("A checkpoint with an unpublished shape: its limits and defaults are the miniature's.",),
         }
-    )
-
-
-def _ambiguity(path: Path, card: Card, signs: Signs) -> tuple[str, ...]:
-    """A note for a model that could be another one by its tensors and its name."""
-    if card.variant.endswith(("-high", "-low")) and not variants.names_expert(signs.name):
-        return ("Its name does not say which of the two experts of Wan 2.2 A14B it is.",)
-    if path.is_dir() or card.variant != "t2v" or card.network.width != 5120 or variants.first_generation(path.name):
-        return ()
-    return (
-        "Detected as Wan 2.1 by its shapes, which an expert of Wan 2.2 A14B shares. Do not use such an expert alone.",
     )

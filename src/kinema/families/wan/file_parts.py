@@ -111,5 +111,5 @@ def tokenizer_folder(location: Path, text_file: Path | None) -> Path | None:
 
 def _listed(places: list[Path]) -> str:
     """The existing paths as text, or the first two if none exists."""
-    existing = [str(place) for place in places if place.exists()]
+    existing = list(dict.fromkeys(str(place) for place in places if place.exists()))
     return ", ".join(existing or [str(place) for place in places[:2]])

@@ -92,7 +92,7 @@ MINI = _card(
     title="The built-in miniature of EasyAnimate's paper: an image model with motion modules, trained on Toyland",
     aliases=("mini-easyanimate",), side=64, grid=16, frames=17, fps=8.0, picture=True,
     network=Network(
-        parameters=2_633_408, width=128, layers=5, text_parameters=193_216, text_length=32,
+        parameters=2_571_648, width=128, layers=5, text_parameters=193_216, text_length=32,
         autoencoder_parameters=1_183_276, bytes_per_parameter=4,
     ),
     notes=("Knows only Toyland: simple objects before four places by day. See docs/mini_easyanimate.md.",),
