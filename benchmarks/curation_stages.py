@@ -36,10 +36,10 @@ WORDS = ("Hello World", "EPISODE ONE", "one summer noon", "gypsy quay jump")
 
 def motion(folder: Path, count: int) -> None:
     """Spearman's rank correlation of each measure with the true flow."""
-    made = toyland_clips(count, 256, 33)
+    made = toyland_clips(count, 160, 49, fps=24)
     true = [speed for _, speed in made]
-    clips = [encoded(folder / f"{number:03}.mp4", frames) for number, (frames, _) in enumerate(made)]
-    print(f"{count} Toyland clips 256x256, 33 frames at 8 fps, mean flow {min(true):.4f} to {max(true):.4f} sides/s")
+    clips = [encoded(folder / f"{number:03}.mp4", frames, 24) for number, (frames, _) in enumerate(made)]
+    print(f"{count} Toyland clips 160x160, 49 frames at 24 fps, mean flow {min(true):.4f} to {max(true):.4f} sides/s")
     for stage in make_stages(MOTION, CurationSettings()):
         stage.open()
         begun, found = time.perf_counter(), []

@@ -29,19 +29,19 @@ def encoded(file: Path, frames_FHWC: np.ndarray, fps: int = 8, codec: str = "lib
     return CutClip(file, 0, len(frames_FHWC), float(fps), width, height, None, f"{file.name}#0-{len(frames_FHWC)}")
 
 
-def toyland_clips(count: int, side_px: int, num_frames: int) -> list[tuple[np.ndarray, float]]:
-    """Toyland clips at 8 fps whose speed spans two orders of magnitude, and their true mean flow in shorter sides a
+def toyland_clips(count: int, side_px: int, num_frames: int, fps: int = 8) -> list[tuple[np.ndarray, float]]:
+    """Toyland clips whose speed spans two orders of magnitude, and their true mean flow in shorter sides a
     second."""
     generator = np.random.default_rng(5)
     found = []
     for seed in range(count):
         slower = 2 ** generator.uniform(-0.5, 4)
         rendered = render(
-            [sample_scene(seed, FLAT_WORLD)], num_frames=num_frames, height=side_px, width=side_px, fps=8.0 * slower,
+            [sample_scene(seed, FLAT_WORLD)], num_frames=num_frames, height=side_px, width=side_px, fps=fps * slower,
             truth=True,
         )  # fmt: skip
         assert rendered.flow_BFHW2 is not None
         flow_FHW2 = rendered.flow_BFHW2[0, :-1].numpy()
-        speed = float(np.hypot(flow_FHW2[..., 0], flow_FHW2[..., 1]).mean()) / side_px * 8
+        speed = float(np.hypot(flow_FHW2[..., 0], flow_FHW2[..., 1]).mean()) / side_px * fps
         found.append((rendered.frames_BFHWC[0].numpy(), speed))
     return found

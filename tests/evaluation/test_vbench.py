@@ -14,7 +14,7 @@ from kinema.core.errors import MediaError, RequestError, WeightsMissing
 from kinema.evaluation.yardsticks import normalise, vbench_camera, vbench_motion, vbench_quality
 from kinema.evaluation.yardsticks.contract import ClipFile, SetClip, YardstickSettings
 from kinema.evaluation.yardsticks.vbench import VBenchQuality
-from kinema.evaluation.yardsticks.vbench_camera import CameraMotion, camera_class, lucas_kanade
+from kinema.evaluation.yardsticks.vbench_camera import AskedCameraMotion, camera_class, lucas_kanade
 from kinema.evaluation.yardsticks.vbench_consistency import Consistency, consistency
 from kinema.evaluation.yardsticks.vbench_motion import DynamicDegree, MotionSmoothness, TemporalFlickering
 from kinema.toyland.render import render
@@ -151,7 +151,7 @@ def test_camera_motion_by_known_tracks():
 
 def test_camera_motion_scores_what_was_asked_for():
     frames = moving(-2.0, 6)  # the picture moves left: the camera pans right
-    dimension = CameraMotion(PLAIN)
+    dimension = AskedCameraMotion(PLAIN)
     asked = [
         clip(frames, manifest={"plan": {"conditions": [{"kind": "camera", "move": "pan-right"}]}}),
         clip(frames, "a red ball rolls left, the camera pans left"), clip(frames, "a red ball"), clip(frames),

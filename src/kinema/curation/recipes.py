@@ -101,6 +101,11 @@ OFFLINE = Recipe(
         Threshold("duplicate_of", "empty", 0.0, "copy of an earlier clip", _OWN),
     ),
 )
+OF_STAGES = {
+    "duplicates": (Threshold("duplicate_of", "empty", 0.0, "a copy of another clip", "Kinema's own"),),
+    "similar": (Threshold("similar_to", "empty", 0.0, "nearly the same as another clip", "Kinema's own"),),
+}
+"""Thresholds that come with stages which no paper's recipe has."""
 RECIPES = {recipe.name: recipe for recipe in (OFFLINE, SVD, EASYANIMATE, TORA)}
 
 

@@ -13,7 +13,7 @@ from .kernel_distance import KernelDistance
 from .pairs import make_lpips, make_psnr, make_ssim
 from .trajectory import TrajectoryError
 from .vbench import DIMENSIONS, VBenchQuality
-from .vbench_camera import CameraMotion
+from .vbench_camera import AskedCameraMotion
 
 YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
     "fvd": FrechetVideoDistance,
@@ -24,7 +24,7 @@ YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
     "clipsim": ClipSim,
     "trajectory_error": TrajectoryError,
     **DIMENSIONS,
-    "camera_motion": CameraMotion,
+    "camera_motion": AskedCameraMotion,
     "vbench": VBenchQuality,
 }
 """Makers by name. A maker checks the settings (RequestError) and loads no weights: `measure` does."""

@@ -144,7 +144,7 @@ def asked_of(clip: ClipFile) -> str | None:
     return "static" if said == "still" else said if said in CLASSES else None
 
 
-class CameraMotion:
+class AskedCameraMotion:
     """The share of clips whose camera moves as asked. follow: the tracker of points; None: Lucas and Kanade."""
 
     name = "camera_motion"
