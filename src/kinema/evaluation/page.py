@@ -101,7 +101,7 @@ def write(path: Path, content: str) -> None:
         raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
-class MovingPictures:
+class ClipPictures:
     """Small animations of clips as classes of a style sheet: each is in the page once, however often it is shown."""
 
     def __init__(self) -> None:

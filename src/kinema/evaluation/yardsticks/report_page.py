@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import page
-from ..page import MovingPictures, text
+from ..page import ClipPictures, text
 from ..plots import histogram, number
 from .report import extremes, failed_text, interval, plain, to_dict
 from .result import Evaluation, Figure
@@ -28,7 +28,7 @@ def save(found: Evaluation, folder: Path, command: Sequence[str] = ()) -> dict[s
 
 def html(found: Evaluation, data: dict[str, Any]) -> str:
     """The page. data: the same evaluation as `report.to_dict` returns it."""
-    pictures = MovingPictures()
+    pictures = ClipPictures()
     parts = [f"<h1>Evaluation of {text(found.path)}</h1>", _about(data), _table(found)]
     parts += [_section(found, each, pictures) for each in found.figures]
     if found.failed:
@@ -79,7 +79,7 @@ def _table(found: Evaluation) -> str:
     return f"<section><h2>Figures</h2>{page.table(head, rows, (0, 1, 2))}</section>"
 
 
-def _section(found: Evaluation, figure: Figure, pictures: MovingPictures) -> str:
+def _section(found: Evaluation, figure: Figure, pictures: ClipPictures) -> str:
     score = figure.score
     parts = [f'<section id="{text(figure.name)}"><h2>{text(figure.name)}: {text(figure.title)}</h2>']
     shown = interval(figure)
@@ -102,7 +102,7 @@ def _section(found: Evaluation, figure: Figure, pictures: MovingPictures) -> str
     return "\n".join((*parts, "</section>"))
 
 
-def _clip(found: Evaluation, figure: Figure, name: str, value: float, pictures: MovingPictures) -> str:
+def _clip(found: Evaluation, figure: Figure, name: str, value: float, pictures: ClipPictures) -> str:
     file = found.files[name]
     partner = found.partner(name) if figure.against == "pairs" else None
     shown = pictures.show(file.path, name, None if partner is None else partner.path)
