@@ -89,9 +89,7 @@ def film(seed: int, data: Path | None) -> tuple[np.ndarray, list[tuple[str, Tran
     return np.concatenate(parts), truth, flashes
 
 
-def shot(
-    number: int, frames: int, clips: list[np.ndarray], seed: int, random: np.random.Generator
-) -> np.ndarray:
+def shot(number: int, frames: int, clips: list[np.ndarray], seed: int, random: np.random.Generator) -> np.ndarray:
     """Every third shot is real, if there are clips, the others are Toyland's."""
     if clips and number % 3 == 1:
         return real_shot(clips[int(random.integers(len(clips)))], frames, random)

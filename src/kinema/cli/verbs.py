@@ -24,8 +24,8 @@ VERBS = {
     "interpolate": "interpolate:interpolate", "rerun": "clip:rerun", "inspect": "clip:inspect",
     "history": "history:history", "models": "models:app", "styles": "styles:styles", "samples": "samples:samples",
     "workflow": "workflow:app",
-    "toyland": "toyland:app", "evaluate": "evaluate:app", "train": "train:train", "doctor": "doctor:doctor",
-    "completion": "completion:completion",
+    "toyland": "toyland:app", "evaluate": "evaluate:app", "curate": "curate:app", "train": "train:train",
+    "doctor": "doctor:doctor", "completion": "completion:completion",
 }  # fmt: skip
 """Verbs in the order of the help page, each with its module and its function or Typer application there. A command
 imports only the module of its own verb: importing all takes longer than the work of a quick command."""

@@ -34,6 +34,8 @@ MIXTURE = 0.45
 """Largest distance of a mixture from the line between the two frames, as a share of their distance: 0 for a dissolve of
 still pictures, 0.87 for three unrelated pictures."""
 ENDS = 0.08
+SAME = 0.9
+"""Correlation of two frames above which only the light changes between them."""
 
 
 class Cascade:
@@ -46,7 +48,7 @@ class Cascade:
         self.scores: deque[tuple[int, float]] = deque(maxlen=2 * self.flash + 7)
         self.hard: list[int] = []
         self.flashes: list[int] = []
-        self.gradual: list[Transition] = []
+        self.gradual: dict[int, list[tuple[Transition, Transition]]] = {step: [] for step in self.steps}
         self.number = -1
 
     def see(self, number: int, small_HWC: np.ndarray) -> None:
@@ -69,7 +71,11 @@ class Cascade:
             self._look_for_cut(number)
         for step in self.steps:
             self._look_for_mixture(self.number, step)
-        return joined([*self.gradual, *(Transition(cut, cut) for cut in self.hard)])
+        gradual: list[Transition] = []
+        for step in self.steps:  # shorter distances see the ends better: less moves meanwhile
+            known = list(gradual)
+            gradual += [each for each, window in self.gradual[step] if not any(_meet(window, one) for one in known)]
+        return joined([*gradual, *(Transition(cut, cut) for cut in self.hard)])
 
     def _look_for_cut(self, number: int) -> None:
         """Decide whether frame `number` begins a shot, once the frames of a possible flash after it are known."""
@@ -97,7 +103,7 @@ class Cascade:
         if any(number - step < place <= number for place in (*self.hard[-3:], *self.flashes[-6:])):
             return
         first, last = window[0][1], window[-1][1]
-        if not is_cut(first, last):
+        if _likeness(first, last) > SAME or not is_cut(first, last):
             return
         start, way = first.astype(np.float32), last.astype(np.float32) - first
         length = float((way * way).sum())
@@ -110,9 +116,21 @@ class Cascade:
             shares.append(share)
         if worst > MIXTURE**2 or any(later < sooner - 0.15 for sooner, later in pairwise([0.0, *shares, 1.0])):
             return
-        inside = [place for (place, _, _), share in zip(window[1:-1], shares) if ENDS < share < 1 - ENDS]
+        moved = min(0.4, max(ENDS, float(np.sqrt(worst))))  # what motion alone can shift a share
+        inside = [place for (place, _, _), share in zip(window[1:-1], shares) if moved < share < 1 - moved]
         if inside:
-            self.gradual.append(Transition(inside[0], inside[-1] + 1))
+            self.gradual[step].append((Transition(inside[0], inside[-1] + 1), Transition(number - step, number)))
+
+
+def _likeness(one_HWC: np.ndarray, other_HWC: np.ndarray) -> float:
+    """The correlation of two pictures; 0 if one is flat (black)."""
+    one, other = (each.astype(np.float32) - each.mean() for each in (one_HWC, other_HWC))
+    both = float(np.sqrt((one * one).mean() * (other * other).mean()))
+    return float((one * other).mean()) / both if both > 4.0 else 0.0
+
+
+def _meet(one: Transition, other: Transition) -> bool:
+    return one.first <= other.last and other.first <= one.last
 
 
 def _content(one_HWC: np.ndarray, other_HWC: np.ndarray) -> float:

@@ -23,7 +23,7 @@ _CHANGE = re.compile(r"\s*([a-z0-9_]+)\s*(>=|<=|>|<|=)\s*(\S+)\s*")
 
 @dataclass(frozen=True)
 class CurationFile:
-    """What curation.json holds."""
+    """What curation.json holds. left_out: stages of the recipe that could not be opened, with the reason."""
 
     folder: str
     recipe: str
@@ -32,6 +32,7 @@ class CurationFile:
     thresholds: tuple[Threshold, ...]
     longest_s: float | None = None
     options: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def write(self, dataset: Path) -> None:
         """Raises KinemaError."""
@@ -57,7 +58,8 @@ class CurationFile:
             thresholds = tuple(Threshold(**each) for each in found.pop("thresholds"))
             if wrong := [each.op for each in thresholds if each.op not in get_args(Op)]:
                 raise KinemaError(f"{file}: damaged (no such comparison: {wrong[0]}).")
-            found["options"] = tuple((str(name), str(value)) for name, value in found["options"])
+            for field in ("options", "left_out"):
+                found[field] = tuple((str(name), str(value)) for name, value in found[field])
             found["cuts"], found["stages"] = tuple(found["cuts"]), tuple(found["stages"])
             return CurationFile(thresholds=thresholds, **found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -68,7 +70,7 @@ def changed_thresholds(
     thresholds: Sequence[Threshold], changes: Sequence[str], columns: Sequence[str]
 ) -> tuple[Threshold, ...]:
     """Thresholds after changes as they are typed: "text_area=0.05" gives the only threshold of this column another
-    value, "text_area<=0.05" replaces or adds one, "text_area=off" removes all of the column. Raises RequestError."""
+    value, "text_area<=0.05" replaces or adds one, "text_area=off" removes all of the column, "duplicate_of=empty" keeps clips without a value. Raises RequestError."""
     found = list(thresholds)
     for text in changes:
         match = _CHANGE.fullmatch(text)
@@ -86,11 +88,13 @@ def changed_thresholds(
                 nearest=nearest(column, columns),
             )  # fmt: skip
         own = [each for each in found if each.column == column]
-        if word == "off":
+        if word in ("off", "empty"):
             found = [each for each in found if each.column != column]
+            found += [Threshold(column, "empty", 0.0, f"{column} has a value")] if word == "empty" else []
             continue
         value = _number(text, word)
         if op == "=":
+            own = [each for each in own if not each.relative] or own
             if len(own) != 1:
                 raise RequestError(
                     f"--set {text}: this column has {len(own) or 'no'} threshold{'s' if own else ''}.", field="set",
@@ -98,7 +102,7 @@ def changed_thresholds(
                 )  # fmt: skip
             found[found.index(own[0])] = replace(own[0], value=value, source="")
             continue
-        same = [each for each in own if each.op[0] == op[0]]
+        same = sorted((each for each in own if _upward(each.op) == _upward(op)), key=lambda each: each.relative)
         direction = "less" if op[0] == ">" else "more"
         made = Threshold(column, op, value, f"{column}: {direction} than {value:g}")  # type: ignore[arg-type]
         if same:
@@ -118,6 +122,11 @@ def remark(dataset: Path, thresholds: Sequence[Threshold]) -> dict[str, int]:
         for name in relative:
             figures[name].append(row[name])
     return write_table(file, columns, read_rows(file), resolved(thresholds, figures))
+
+
+def _upward(op: str) -> bool:
+    """Whether larger figures pass."""
+    return op in (">", ">=", "above_share")
 
 
 def _number(text: str, word: str) -> float:

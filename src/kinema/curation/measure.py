@@ -18,14 +18,15 @@ Item = tuple[CutClip, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class MeasureWork:
-    """Measure clips by stages of these names."""
+    """Measure clips by stages of these names. opened: stages that are open in this process; other processes open their
+    own."""
 
     stages: tuple[str, ...]
     settings: CurationSettings
-    _open: dict[str, ClipStage] = field(default_factory=dict, compare=False, repr=False)
+    opened: dict[str, ClipStage] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"stages": self.stages, "settings": self.settings, "_open": {}}
+        return {"stages": self.stages, "settings": self.settings, "opened": {}}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
@@ -33,14 +34,14 @@ class MeasureWork:
 
     def open(self) -> None:
         for stage in make_stages(self.stages, self.settings):
-            if stage.name not in self._open:
+            if stage.name not in self.opened:
                 stage.open()
-                self._open[stage.name] = stage
+                self.opened[stage.name] = stage
 
     def __call__(self, item: Item) -> MeasuredClip:
         clip, names = item
         self.open()
-        stages = [self._open[name] for name in names]
+        stages = [self.opened[name] for name in names]
         wanted = tuple(request for stage in stages for request in getattr(stage, "reads", ()))
         try:
             reading.read_ahead(

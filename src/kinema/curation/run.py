@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core import lock
 from ..core.errors import KinemaError, RequestError
-from ..core.events import Event, OnEvent, Part, Progress, ignore, planned
+from ..core.events import Event, Note, OnEvent, Part, Progress, ignore, planned
 from .dataset import SETTINGS, STATE, TABLE, CurationFile
 from .detectors import make_detectors
 from .marks import resolved
 from .measure import MeasureWork, stage_keys
 from .pools import Here, Pool, Processes, Work
-from .recipes import find_recipe
+from .recipes import OF_STAGES, find_recipe
 from .sources import source_files
 from .split import SplitWork
 from .stage import AcrossClips, ClipStage, CurationSettings
@@ -52,7 +52,7 @@ def curate(
     folder: str | Path,
     out: str | Path,
     *,
-    recipe: str = "offline",
+    recipe: str = "svd",
     cuts: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
     longest_s: float | None = None,
@@ -76,12 +76,16 @@ def curate(
     source, dataset = Path(folder), Path(out)
     wanted = _asked(source, dataset, recipe, cuts, stages, longest_s, options or {}, workers, resume)
     settings = CurationSettings(device, dict(wanted.options))
-    keys = stage_keys(wanted.stages, settings)
     pool = _pool(workers, ray)
     pyarrow()
-    for stage in make_stages(wanted.stages, settings):
-        if (check := getattr(stage, "check", None)) is not None:
-            check()
+    opened = _opened(wanted, settings, may_lack=stages is None)
+    left_out = tuple((name, why) for name, why in opened.items() if isinstance(why, str))
+    wanted = replace(
+        wanted, stages=tuple(name for name in wanted.stages if name not in dict(left_out)), left_out=left_out
+    )
+    keys = stage_keys(wanted.stages, settings)
+    for name, why in left_out:
+        on_event(Note("note", f"The stage {name} is left out: {why}"))
     make_detectors(wanted.cuts)
     try:
         dataset.mkdir(parents=True, exist_ok=True)
@@ -92,7 +96,7 @@ def curate(
         on_event(Event("list"))
         state.list_files(source_files(source, dataset))
         _split(state, source, wanted, pool, on_event)
-        _measure(state, source, wanted, settings, keys, pool, on_event)
+        _measure(state, source, wanted, settings, opened, keys, pool, on_event)
         on_event(Event("mark"))
         return _finish(state, source, dataset, wanted, make_stages(wanted.stages, settings), begun)
 
@@ -127,8 +131,9 @@ def _asked(
                 legal="STAGE.NAME of the stages " + ", ".join(chosen),
             )
     longest = longest_s if longest_s is not None else found.longest_s
+    own = tuple(each for name in chosen for each in OF_STAGES.get(name, ()))
     made = CurationFile(
-        str(source.resolve()), recipe, names, chosen, found.thresholds, longest, tuple(sorted(options.items()))
+        str(source.resolve()), recipe, names, chosen, (*found.thresholds, *own), longest, tuple(sorted(options.items()))
     )
     if not (dataset / SETTINGS).exists():
         if dataset.exists() and (not dataset.is_dir() or any(dataset.iterdir())):
@@ -151,8 +156,23 @@ def _asked(
                 f"{dataset}: was begun with another {field}: {getattr(before, field)}.", field=field,
                 value=str(getattr(made, field)), legal=str(getattr(before, field)),
             )  # fmt: skip
-    thresholds = before.thresholds if before.recipe == made.recipe else made.thresholds
+    kept = before.thresholds if before.recipe == made.recipe else made.thresholds
+    thresholds = (*kept, *(each for name in chosen if name not in before.stages for each in OF_STAGES.get(name, ())))
     return CurationFile(made.folder, recipe, names, chosen, thresholds, longest, tuple(sorted(options.items())))
+
+
+def _opened(wanted: CurationFile, settings: CurationSettings, *, may_lack: bool) -> dict[str, ClipStage | str]:
+    """The stages, opened, or why one cannot be opened. may_lack: else that is raised."""
+    found: dict[str, ClipStage | str] = {}
+    for stage in make_stages(wanted.stages, settings):
+        try:
+            stage.open()
+            found[stage.name] = stage
+        except KinemaError as error:
+            if not may_lack:
+                raise
+            found[stage.name] = str(error)
+    return found
 
 
 def make_detectors_named(names: Sequence[str]) -> None:
@@ -192,13 +212,14 @@ def _split(state: CurationState, source: Path, wanted: CurationFile, pool: Pool,
 
 
 def _measure(
-    state: CurationState, source: Path, wanted: CurationFile, settings: CurationSettings, keys: Mapping[str, str],
-    pool: Pool, on_event: OnEvent,
+    state: CurationState, source: Path, wanted: CurationFile, settings: CurationSettings,
+    opened: Mapping[str, ClipStage | str], keys: Mapping[str, str], pool: Pool, on_event: OnEvent,
 ) -> None:  # fmt: skip
     left = state.num_unmeasured(keys)
     if left:
         on_event(planned(Part("measure", float(left))))
-        work = MeasureWork(wanted.stages, settings)
+        held = {name: stage for name, stage in opened.items() if not isinstance(stage, str)}
+        work = MeasureWork(wanted.stages, settings, held)
         _run(
             pool, work, state.unmeasured(source, keys), lambda found: state.add_figures(found, keys), "measure", left,
             on_event,
@@ -232,7 +253,8 @@ def _run(
 def _finish(
     state: CurationState, source: Path, dataset: Path, wanted: CurationFile, stages: Sequence[ClipStage], begun: float
 ) -> Curated:
-    columns = [*BASE, *(column for stage in stages for column in stage.columns)]
+    known = {column.name: column for column in (*BASE, *(column for stage in stages for column in stage.columns))}
+    columns = list(known.values())
     across: dict[str, dict[str, Any]] = {}
     for stage in stages:
         if isinstance(stage, AcrossClips):

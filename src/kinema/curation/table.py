@@ -67,8 +67,8 @@ def read_rows(file: Path, columns: Sequence[str] | None = None) -> Iterator[dict
         with parquet.ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns)):
                 yield from batch.to_pylist()
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        raise MediaError(f"{file}: not a readable table ({str(error).splitlines()[0]}).") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
 
 
 def table_columns(file: Path) -> list[Column]:
@@ -77,7 +77,7 @@ def table_columns(file: Path) -> list[Column]:
     try:
         schema = parquet.read_schema(file)
     except (OSError, ValueError) as error:
-        raise MediaError(f"{file}: not a readable table ({str(error).splitlines()[0]}).") from error
+        raise _unreadable(file, error) from error
     found = []
     for each in schema:
         if each.name not in (KEPT, REASONS):
@@ -86,6 +86,13 @@ def table_columns(file: Path) -> list[Column]:
                 Column(each.name, held.get("kind", "text"), held.get("title", each.name), held.get("unit", ""))
             )  # type: ignore[arg-type]
     return found
+
+
+def _unreadable(file: Path, error: Exception) -> MediaError:
+    """pyarrow's errors are ValueErrors."""
+    if not file.exists():
+        return MediaError(f"{file}: no table yet; finish the curation with --resume.")
+    return MediaError(f"{file}: not a readable table ({str(error).splitlines()[0]}).")
 
 
 def pyarrow(name: str = "pyarrow") -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-
 SHORTEST_S = 0.25
 """What lies between two transitions this close belongs to them: the black of a fade, a few frames of a stutter."""
 
