@@ -7,6 +7,9 @@ Stages: clips (render Toyland); the slice autoencoder on single frames (vae_imag
 decoder alone (vae_decoder); cache (latents of the clips); long (the same of longer ones); the transformer as an image
 model with its text encoder (images), its motion modules with everything else frozen (motion), all of it (video); export
 (a folder that loads, with card.json).
+
+`--set buckets=64x64x17,96x64x9,64x64x1` trains the transformer on clips of these sizes and lengths, in batches of equal
+numbers of tokens. `--data FOLDER` trains on your own clips and pictures (with captions, as for `kinema train lora`).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import torch
 
 from kinema.core.numerals import integer
 from kinema.evaluation.cases import HELD_OUT
+from kinema.families.easyanimate.paper.transformer import is_motion
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
@@ -35,6 +39,7 @@ from kinema.training.data.clip_latents import write_clip_latents
 from kinema.training.data.frame_latents import FrameLatents
 from kinema.training.data.parallel_vae import to_network
 from kinema.training.data.store import fitting, write_shards
+from kinema.training.data.token_buckets import parse
 from kinema.training.tasks.easyanimate import EasyAnimateTask
 from kinema.training.tasks.easyanimate import Phase as Part
 from kinema.training.tasks.flow import guided, sample
@@ -43,11 +48,15 @@ from kinema.training.tasks.tiny_decoder import to_bytes
 from kinema.training.tasks.vae import measure_vae
 
 sys.path.insert(0, str(Path(__file__).parent))
+from mini_easyanimate_data import NATIVE, OwnSizes, ToylandSizes, batches, write_own_clips
 from mini_easyanimate_export import write_model
-from mini_easyanimate_networks import FPS, FRAMES, GUIDANCE, SHIFT, SIDE, WORLD, new_parts, new_vae, open_vae
+from mini_easyanimate_networks import FPS, FRAMES, GUIDANCE, SHIFT, SIDE, VAE, WORLD, new_parts, new_vae, open_vae
 from mini_wan_judge import percent, right, singles
+from own_clips import OwnClips
 from run_of_recipe import RecipeRun
 
+CELL, SLICE = 16, 8
+"""Pixels of a token, and frames of a slice: sides and lengths of buckets."""
 PICKS = (0, 4, 8, 12, 16)
 LONG_FRAMES, LONG_FROM = 145, 5_000_000
 """Frames of longer clips, and the first seed of their scenes: objects hold the end of straight motions."""
@@ -73,8 +82,27 @@ def stages(settings: Settings) -> list[Stage]:
 
 
 class Run(RecipeRun):
+    def __init__(self, settings: Settings):
+        super().__init__(settings)
+        options, words = settings.options, ("count", "long", "buckets", "data")
+        if unknown := [name for name in options if name not in words]:
+            raise ValueError(f"No such setting: {unknown[0]}. Legal: {', '.join(words)}.")
+        shapes = parse(options["buckets"], CELL, SLICE) if "buckets" in options else ()
+        self.own_clips: OwnClips | None = None
+        self.sizes: OwnSizes | ToylandSizes | None = None
+        if "data" in options:
+            shapes = shapes or (NATIVE,)
+            self.own_clips = OwnClips(settings, (min(shape.frames for shape in shapes), SIDE, FPS))
+            self.sizes = OwnSizes(lambda: self.own_clips.found, shapes, self.out, self.device)  # type: ignore[union-attr]
+        elif shapes:
+            self.sizes = ToylandSizes(shapes, self.out, self.device)
+
     def clips(self, minutes: float) -> dict[str, Any]:
-        """Render OUT/clips (`--set count=N`; seeds 0, 1, ...) and OUT/held_out."""
+        """Render OUT/clips (`--set count=N`; seeds 0, 1, ...) and OUT/held_out, or take them from a folder."""
+        if self.own_clips is not None:
+            report = self.own_clips.find_clips()
+            write_own_clips(self.own_clips.found, self.out / "clips", self.out / "held_out")
+            return report
         size: dict[str, Any] = {
             "num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device,
             "report": self.settings.budget.counting("rendering"),
@@ -134,7 +162,12 @@ class Run(RecipeRun):
         sheet(rows, self.out / "sheets" / "reconstructions.png", columns=2)
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        """Encode held-out clips, and as many of the others as fit the time."""
+        """Encode held-out clips, and as many of the others as fit the time; or the clips of the buckets."""
+        if self.sizes is not None:
+            count = integer(self.settings.options.get("count", 32_768 if self.big else 6144)) if self.full else 4
+            vae = open_vae(self.out / "vae").to(self.device)
+            few = 32 if self.full else 1
+            return self.sizes.cache(vae, bf16=self.low, budget=self.settings.budget, count=count, few=few)
         began, budget = time.monotonic(), self.settings.budget
         vae, held_out = open_vae(self.out / "vae").to(self.device), self.open_clips("held_out")
         how: dict[str, Any] = {"device": self.device, "bf16": self.low, "report": budget.counting("encoding")}
@@ -148,7 +181,7 @@ class Run(RecipeRun):
     def long(self, minutes: float) -> dict[str, Any]:
         """Render and encode longer clips (`--set long=N`, 0: none), as many as fit the time."""
         count = integer(self.settings.options.get("long", 512)) if self.full else 2
-        if not count:
+        if not count or self.sizes is not None:
             return {"clips": 0}
         budget, vae = self.settings.budget, open_vae(self.out / "vae").to(self.device)
         size: dict[str, Any] = {
@@ -172,27 +205,38 @@ class Run(RecipeRun):
     # -- the transformer -------------------------------------------------------------------------------------------
 
     def words(self, parts: dict[str, Any]) -> Captioner:
-        return Captioner(parts["tokenizer"], parts["text_encoder"], toyland_captions(WORLD), device=self.device)
+        caption_of = toyland_captions(WORLD) if self.own_clips is None else self.own_clips.caption_of
+        return Captioner(parts["tokenizer"], parts["text_encoder"], caption_of, device=self.device)
 
     def parts(self, *phases: Part) -> dict[str, Any]:
         """Transformer and text encoder with the averaged weights of these phases, the last one winning."""
-        parts = new_parts()
+        own = None if self.own_clips is None else [item.caption for item in self.own_clips.found.items]
+        parts = new_parts(own)
         for phase in phases:
             names = ("transformer",) if phase == "motion" else ("transformer", "text_encoder")
             networks = {name: parts[name] for name in names}
-            load_averaged(self.out / f"{phase}_run" / "checkpoint.pt", networks)
+            untrained = is_motion if phase == "images" else None
+            load_averaged(self.out / f"{phase}_run" / "checkpoint.pt", networks, skip=untrained)
         return parts
 
     def transformer(self, phase: Part, minutes: float) -> dict[str, Any]:
         """A phase of the transformer, from the weights of the ones before; returns the digests of frozen weights."""
         before: dict[Part, tuple[Part, ...]] = {"images": (), "motion": ("images",), "video": ("images", "motion")}
         parts = self.parts(*before[phase])
-        long = None
-        if phase == "video" and (self.out / "long_latents").is_dir():
+        batch = 256 if self.big else 32
+        judge = partial(self.judge, parts, phase)
+        long = sizes = None
+        if self.sizes is not None:
+            train_set, held_out = self.sizes.stores(open_vae(self.out / "vae").to(self.device), self.low)
+            sizes, judge = batches(train_set, batch), judge if self.own_clips is None else lambda step: {}
+            store, other = train_set[0], max(held_out, key=lambda each: each.latents[0].numel())
+        else:
+            store, other = self.latents(), self.latents("latents_held_out")
+        if sizes is None and phase == "video" and (self.out / "long_latents").is_dir():
             long = self.latents("long_latents"), self.latents("long_latents_held_out")
         task = EasyAnimateTask(
-            parts["transformer"], self.words(parts), self.latents(), self.latents("latents_held_out"), phase=phase,
-            device=self.device, batch=256 if self.big else 32, judge=partial(self.judge, parts, phase), long=long,
+            parts["transformer"], self.words(parts), store, other, phase=phase, device=self.device, batch=batch,
+            judge=judge, long=long, sizes=sizes,
         )  # fmt: skip
         final, decay = {"images": (0.5, 0.5), "motion": (0.5, 0.5), "video": (0.02, 0.4)}[phase]
         rate = 0.8 if phase == "video" else 1.0
@@ -211,8 +255,8 @@ class Run(RecipeRun):
         scenes = [sample_scene(held_out.seed(index), WORLD) for index in singles(held_out, WORLD, clips)]
         captions = [describe(scene, 0) for scene in scenes]
         words, transformer = self.words(parts), parts["transformer"]
-        _, *shape = self.latents("latents_held_out").latents.shape
-        shape = [shape[1], 1 if phase == "images" else shape[0], *shape[2:]]
+        cells = SIDE // 8
+        shape = [VAE["latent_channels"], 1 if phase == "images" else (FRAMES - 1) // 4 + 1, cells, cells]
         noise = torch.randn((len(scenes), *shape), generator=torch.Generator().manual_seed(0)).to(self.device)
 
         def velocity(x: torch.Tensor, sigma_B: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
@@ -236,7 +280,12 @@ class Run(RecipeRun):
             return {}
         parts, done = self.parts("video"), run_folder.read(self.out).done
         training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
-        return write_model(self.out / "export", vae=open_vae(self.out / "vae"), training=training, **parts)
+        own = self.own_clips is not None
+        shapes = self.sizes.shapes if self.sizes is not None else ()
+        return write_model(
+            self.out / "export", vae=open_vae(self.out / "vae"), training=training, own_clips=own,
+            sizes=[(shape.width, shape.height) for shape in shapes], **parts,
+        )  # fmt: skip
 
     def show(self, event: dict[str, Any]) -> None:
         if event["event"] == "evaluated" and processes.first():

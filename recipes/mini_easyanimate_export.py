@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,12 @@ MOST_BYTES = 8_000_000
 
 
 def write_model(
-    folder: Path, *, vae: Any, transformer: Any, text_encoder: Any, tokenizer: Any, training: dict[str, Any]
-) -> dict[str, Any]:
+    folder: Path, *, vae: Any, transformer: Any, text_encoder: Any, tokenizer: Any, training: dict[str, Any],
+    own_clips: bool = False, sizes: Sequence[tuple[int, int]] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Write the folder in float16, under a temporary name first. Returns its size in bytes. Raises ValueError if that
-    is too much."""
+    is too much. own_clips: trained on a user's clips, not on Toyland. sizes:
+    (width, height) of buckets."""
     partial = hidden(folder)
     parts = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
     for name, part in parts.items():
@@ -52,15 +55,21 @@ def write_model(
         "transformer": ["kinema", TRANSFORMER_CLASS], "vae": ["kinema", AUTOENCODER],
     }  # fmt: skip
     (partial / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    (partial / "card.json").write_text(json.dumps(_card(partial, training), indent=2) + "\n", encoding="utf-8")
+    (partial / "card.json").write_text(
+        json.dumps(_card(partial, training, own_clips, sizes), indent=2) + "\n", encoding="utf-8"
+    )
     return put_model(partial, folder, MOST_BYTES)
 
 
-def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
+def _card(
+    folder: Path, training: dict[str, Any], own_clips: bool, sizes: Sequence[tuple[int, int]]
+) -> dict[str, Any]:  # fmt: skip
+    known = {} if own_clips else {"license": "Apache-2.0", "world": asdict(WORLD), "held_out_from_seed": HELD_OUT}
+    others = {"sizes": sorted({(w, h) for w, h in sizes} - {(SIDE, SIDE)})} if sizes else {}
     return {
-        "name": "kinema-mini-easyanimate",
+        "name": "own clips" if own_clips else "kinema-mini-easyanimate",
         "family": "easyanimate",
-        "license": "Apache-2.0",
+        **known,
         "architecture": {
             "pipeline": PIPELINE,
             "vae": {"class": AUTOENCODER, **VAE},
@@ -68,10 +77,15 @@ def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
             "text_encoder": {"class": "T5EncoderModel", **TEXT},
         },
         "recipe": "recipes/mini_easyanimate.py",
-        "world": asdict(WORLD),
-        "native": {"frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "max_sequence_length": TOKENS},
+        "native": {
+            "frames": FRAMES,
+            "height": SIDE,
+            "width": SIDE,
+            "fps": FPS,
+            "max_sequence_length": TOKENS,
+            **others,
+        },
         "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
-        "held_out_from_seed": HELD_OUT,
         "training": training,
         "weights_sha256": digests(folder),
     }

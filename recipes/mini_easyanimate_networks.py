@@ -30,7 +30,7 @@ TEXT: dict[str, Any] = {"d_model": 96, "d_kv": 48, "d_ff": 192, "num_heads": 2, 
 TRANSFORMER: dict[str, Any] = {
     "num_attention_heads": 4, "attention_head_dim": 32, "num_layers": 5, "latent_channels": VAE["latent_channels"],
     "image_input": True, "patch_size": 2, "sample_size": SIDE // 8, "caption_channels": TEXT["d_model"],
-    "motion": "hybrid", "motion_heads": 4, "motion_ratio": 1.0, "motion_groups": 8, "skips": True,
+    "motion": "hybrid", "motion_heads": 4, "motion_ratio": 0.75, "motion_groups": 8, "skips": True,
 }  # fmt: skip
 SHIFT, STEPS, GUIDANCE = 3.0, 25, 4.0
 CAPTIONS = 8000
@@ -53,13 +53,12 @@ def scheduler() -> FlowMatchEulerDiscreteScheduler:
     return FlowMatchEulerDiscreteScheduler(shift=SHIFT)
 
 
-def new_parts(**changes: Any) -> dict[str, Any]:
-    """Untrained transformer and text encoder, and a tokenizer for the words of many captions. changes: of the
-    transformer's configuration."""
+def new_parts(captions: list[str] | None = None, **changes: Any) -> dict[str, Any]:
+    """Untrained transformer and text encoder, and a tokenizer for the words of these captions, or of many of Toyland's.
+    changes: of the transformer's configuration."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer(
-        [describe(sample_scene(seed, WORLD), seed) for seed in range(CAPTIONS)], max_length=TOKENS
-    )
+    toyland = (describe(sample_scene(seed, WORLD), seed) for seed in range(CAPTIONS))
+    tokenizer = build_tokenizer(list(toyland) if captions is None else captions, max_length=TOKENS)
     config = T5Config(
         vocab_size=len(tokenizer), dropout_rate=0.0, feed_forward_proj="gated-gelu", is_encoder_decoder=False, **TEXT
     )

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -174,7 +174,7 @@ class Work:
         """Write FOLDER/card.json: the model's training, recommended settings and file digests."""
         recipe = name.removeprefix("kinema-").replace("-", "_")
         card = {
-            "name": name, "license": "Apache-2.0", "recipe": f"recipes/{recipe}.py",
+            "name": name, "license": "Apache-2.0", "recipe": f"recipes/{recipe}.py", "world": asdict(WORLD),
             "native": {"frames": FRAMES, "height": self.side, "width": self.side, "fps": FPS},
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}, **more,
             "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": self.done()},

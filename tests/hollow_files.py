@@ -7,7 +7,7 @@ import json
 import struct
 
 DIMS = {"1.3B": (1536, 8960, 30), "14B": (5120, 13824, 40), "5B": (3072, 14336, 30)}
-BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "U8": 1, "I8": 1, "F8_E8M0": 1}
+BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "U8": 1, "I8": 1, "F8_E8M0": 1}
 
 
 def write(file, shapes, metadata=None, values=()):

@@ -40,6 +40,11 @@ USER_FILES = {
     "animate.md": {"photo.jpg", "~/models/svd_xt.safetensors"},
     "mini_motion.md": {"runs/fish/export"},
     "animatediff.md": {"~/models/toonyou.safetensors", "pan_left.safetensors", "first.png", "last.png"},
+    "checkpoints.md": {
+        "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors",
+        "~/ComfyUI",
+        "~/ComfyUI/extra_model_paths.yaml",
+    },
     "cli.md": {"runs/mini_wan/export"},  # written by the training further down
     "comfyui.md": {
         "clip.mp4",

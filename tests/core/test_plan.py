@@ -24,8 +24,8 @@ def test_nothing_is_left_open():
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_published_defaults(card):
     conditions = tuple({"kind": "image", "image": PICTURE, "at": name.removeprefix("image:")} for name in card.needs)
-    found = plan(Request(model=card.id, profile="exact", conditions=conditions, width=832, height=480)
-                 if card.builtin is None else Request(model=card.id, profile="exact"), device="cpu")  # fmt: skip
+    size = {} if card.builtin else {"conditions": conditions, "width": 832, "height": 480}
+    found = plan(Request(model=card.id, profile="exact", **size), device="cpu", stage=card.stage)
     assert (found.frames, found.fps) == (card.frames.trained, card.defaults.fps)
     assert (found.steps, found.guidance) == (card.defaults.steps, card.defaults.guidance)
     assert found.negative_prompt == card.defaults.negative_prompt

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_cogvideox
 import tiny_easyanimate
+from easyanimate import tiny_paper
 from PIL import Image
 
 from kinema.conditions.inputs import inline_png
@@ -24,7 +25,7 @@ GRAY = inline_png(np.full((64, 64, 3), 120, np.uint8))
 """For models that cannot work without a picture."""
 TINY = {
     "cogvideox": {f"tiny-{layout}": layout for layout in ("5b", "1.5-i2v")},
-    "easyanimate": {f"tiny-easyanimate-{layout}": layout for layout in ("inp",)},
+    "easyanimate": {f"tiny-easyanimate-{layout}": layout for layout in ("paper", "inp")},
 }
 """Layouts with random weights: the first stands in for the built-in checkpoint of its family where that is missing."""
 
@@ -66,6 +67,8 @@ def engine(request, mini, mini_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / request.param
     if request.param in TINY["cogvideox"]:
         tiny_cogvideox.pipeline(TINY["cogvideox"][request.param], sample_frames=17).save_pretrained(folder)
+    elif TINY["easyanimate"][request.param] == "paper":
+        tiny_paper.write(folder)
     else:
         tiny_easyanimate.pipeline(TINY["easyanimate"][request.param]).save_pretrained(folder)
     return load(str(folder), device="cpu")

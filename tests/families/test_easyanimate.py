@@ -23,7 +23,8 @@ from kinema.weights.residency import Residency
 
 CARDS = {card.id: card for card in built_in_cards() if card.family == "easyanimate" and card.hub}
 NAMES = {"t2v": "EasyAnimatePipeline", "inp": "EasyAnimateInpaintPipeline", "control": "EasyAnimateControlPipeline"}
-CHANNELS_IN = {"t2v": 16, "inp": 33, "control": 48}
+NAMES["camera"] = NAMES["control"]
+CHANNELS_IN = {"t2v": 16, "inp": 33, "control": 48, "camera": 38}
 LAYERS = {36: 18, 48: 48}
 """Layers of the 7B and 12B models, and those with own weights for the text."""
 
@@ -93,6 +94,8 @@ def test_refusals_name_the_nearest_legal_value(name, fields, nearest):
 
 MASK = {"kind": "mask", "everything": True}
 POSE = {"kind": "control", "control": "pose"}
+PATH = {"kind": "trajectory", "points": [[0.1, 0.2], [0.9, 0.5]]}
+POSED = [0.5, 0.9, 0.5, 0.5, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,11 @@ POSE = {"kind": "control", "control": "pose"}
         ("7b", {"conditions": ({"kind": "image", "image": "x.png", "at": "first"},)}, "image:first"),
         ("7b-control", {"conditions": (POSE,)}, "pose control has no clip"),
         ("7b-control", {"options": {"image_noise": 0.1}}, "no option 'image_noise'"),
+        ("7b-control", {"conditions": (PATH, POSE | {"video": "x.mp4"})}, "paths or a control clip"),
+        ("7b-control", {"conditions": ({"kind": "camera", "move": "still"},)}, "not support the condition 'camera'"),
+        ("7b-control-camera", {"conditions": (PATH,)}, "not support the condition 'trajectory'"),
+        ("7b-control-camera", {"conditions": ({"kind": "camera", "poses": [POSED] * 9},)}, "9 poses, the clip 49"),
+        ("7b-control-camera", {"options": {"camera_lens": [0.0, 1.0, 0.5, 0.5]}}, "focal length 0 sees nothing"),
     ],
 )
 def test_more_refusals(name, fields, words):
@@ -119,7 +127,7 @@ def test_more_refusals(name, fields, words):
         ("t2v", {"_class_name": "Transformer3DModel"}, {}, "V1 to V3"),
         ("t2v", {"num_layers": "many"}, {}, "num_layers"),
         ("inp", {"in_channels": 48}, {}, "mask of 16 channels"),
-        ("control", {"in_channels": 38}, {}, "Control-Camera is not supported"),
+        ("control", {"in_channels": 40}, {}, "40 input channels; .* has 48 or 38"),
         ("t2v", {}, {"vae": {"_class_name": "AutoencoderKLOther"}}, "AutoencoderKLOther"),
     ],
 )
@@ -309,3 +317,36 @@ def test_a_lora_is_its_merged_weights(saved, tmp_path):  # noqa: F811
         pipe.transformer = own
     assert (made - theirs).abs().max() < 1e-4 and (made - before).abs().mean() > 1e-3
     assert made.shape == (1, CHANNELS, (FRAMES + 1) // 2, SIDE // 4, SIDE // 4)
+
+
+@pytest.mark.parametrize("names", ("transformer", "text_encoder"))
+def test_a_network_larger_than_the_device_moves_block_by_block(saved, monkeypatch, names):  # noqa: F811
+    """One block at a time is on the device, in order; the result is the same, and nothing stays there."""
+    _, folder, family = saved("t2v")
+    plan = request(folder)
+    family.prompts.clear()
+    plain = ours(family, plan)
+    network = getattr(family.parts, names)
+    blocks = family.residency.blocks[network]
+    hooks = [len(block._forward_hooks) for block in blocks]
+    log, there = [], []
+
+    def to(module, *given, move=torch.nn.Module.to):
+        if module in blocks:
+            number = blocks.index(module)
+            (there.remove if given == ("cpu",) else there.append)(number)
+            assert len(there) <= 1, "one at a time"
+            log.append((number, given == ("cpu",)))
+        elif module is not network:
+            assert not any(block in blocks for block in module.modules())
+        return move(module, *given)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    monkeypatch.setattr(family.residency, "grouped", True)
+    monkeypatch.setattr(family.residency, "staged", True)
+    monkeypatch.setattr(family.residency, "blocks", {network: blocks})
+    family.prompts.clear()
+    assert torch.equal(ours(family, plan), plain)
+    calls = 3 if names == "transformer" else 2  # steps, with both branches as a batch; prompts
+    assert log == calls * [(number, back) for number in range(len(blocks)) for back in (False, True)]
+    assert [len(block._forward_hooks) for block in blocks] == hooks

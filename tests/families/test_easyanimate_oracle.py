@@ -3,6 +3,7 @@ checkpoints: latents equal to 1e-4, frames to 1/255, with the same noise."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import tiny_easyanimate as tiny
@@ -12,10 +13,11 @@ from PIL import Image
 from tiny_easyanimate import CHANNELS, FRAMES, NEGATIVE, PROMPT, SIDE
 
 import kinema
+from kinema.core.conditions import Trajectory
 from kinema.diffusion.noise import noise, stream_seed
 from kinema.engine.generate import generate, sample
 from kinema.engine.plan import plan as make_plan
-from kinema.families.easyanimate import load, recognise
+from kinema.families.easyanimate import load, paths, recognise
 
 STEPS, SEED, GUIDANCE, TOLERANCE = 3, 3, 4.0, 1e-4
 
@@ -171,3 +173,83 @@ def test_along_a_control_clip_it_is_diffusers(saved, tmp_path, conditions):
     made = check(plan, family, pipe, **{name: given[name] for name in names})
     if conditions:
         assert (made - ours(family, request(folder))).abs().mean() > 0.01
+
+
+def seen_rays(to_camera_F34, lens, width, height):
+    """The rays of all pixels, (1, 6, F, H, W), from matrices that map the world to the camera; for frames that are no
+    wider than 16:9."""
+    fx, fy, cx, cy = lens[0] * height * (1280 / 720) / width, *lens[1:]
+    across, down = (np.arange(width) + 0.5) / width - cx, (np.arange(height) + 0.5) / height - cy
+    aim = np.stack(np.broadcast_arrays(across[None] / fx, down[:, None] / fy, np.ones((height, width))), -1)
+    aim /= np.linalg.norm(aim, axis=-1, keepdims=True)
+    square = [np.vstack([matrix, [0, 0, 0, 1]]) for matrix in to_camera_F34]
+    frames = []
+    for matrix in square:
+        home = square[0] @ np.linalg.inv(matrix)
+        turned = aim @ home[:3, :3].T
+        frames.append(np.concatenate([np.cross(home[:3, 3], turned), turned], -1))
+    return torch.from_numpy(np.stack(frames)).permute(3, 0, 1, 2)[None].float()
+
+
+POSES = np.array([
+    [[np.cos(a), 0, np.sin(a), 0.2 + a], [0, 1, 0, -a], [-np.sin(a), 0, np.cos(a), 0.1]]
+    for a in np.linspace(0.2, 0.8, FRAMES)
+])  # fmt: skip
+"""A camera that turns and moves; the world is not that of its first frame."""
+
+
+@pytest.mark.parametrize("conditions", [("camera",), ("camera", "image"), ("poses", "image")])
+def test_with_a_moving_camera_it_is_diffusers(saved, tmp_path, conditions):
+    pipe, folder, family = saved("camera")
+    lens = (0.6, 0.8, 0.45, 0.55)
+    known = {
+        "camera": {"kind": "camera", "move": "zoom_in", "amount": 1.5},
+        "poses": {"kind": "camera", "poses": [[*lens, *pose.ravel()] for pose in POSES]},
+        "image": {"kind": "image", "image": f"{saved_clip(tmp_path / 'one', blocks(4, 1))}/000.png", "at": "first"},
+    }
+    plan = request(folder, conditions=tuple(known[name] for name in conditions), options={"camera_speed": 2.0})
+    assert plan.options["camera_lens"] == [0.532139961, 0.946026558, 0.5, 0.5]
+    # A camera that moves 2 * 1.5 * 3 forward: the world comes nearer.
+    forward = [[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -2 * 1.5 * 3 * i / FRAMES]] for i in range(FRAMES)]
+    rays = seen_rays(forward, plan.options["camera_lens"], SIDE, SIDE)
+    if "poses" in conditions:
+        rays = seen_rays(POSES, lens, SIDE, SIDE)
+    picture = {"ref_image": unit(blocks(4, 1))} if "image" in conditions else {}
+    made = check(plan, family, pipe, control_camera_video=rays, **picture)
+    assert (made - ours(family, request(folder))).abs().mean() > 0.01
+
+
+def blob_clip(path_F2, height, width):
+    """A path as the publishers' node for ComfyUI draws it, away from the border: (F, H, W, 3)."""
+    half = int(50 * (height * width / (1280 * 720)) ** 0.5)
+    y, x = np.mgrid[:200, :200] - 100.0
+    blob = np.exp(-(x**2 + y**2) / 3200) * (x**2 + y**2 <= 99**2)
+    clip = np.zeros((len(path_F2), height, width), np.uint8)
+    for frame, (column, row) in zip(clip, path_F2):
+        frame[row - half : row + half, column - half : column + half] = cv2.resize(
+            (blob * 255).astype(np.uint8), (2 * half, 2 * half)
+        )
+    return clip[..., None].repeat(3, -1)
+
+
+def test_along_drawn_paths_it_is_diffusers(saved):
+    pipe, folder, family = saved("control")
+    conditions = (
+        {"kind": "trajectory", "points": [[0.25, 0.25], [0.75, 0.5]]},
+        {"kind": "trajectory", "points": [[0.5, 0.75]] * 2},
+    )  # fmt: skip
+    plan = request(folder, conditions=conditions, frames=5, width=128, height=128)
+    moving = [(32, 32), (48, 40), (64, 48), (80, 56), (96, 64)]
+    clip = np.maximum(blob_clip(moving, 128, 128), blob_clip([(64, 96)] * 5, 128, 128))
+    made = check(plan, family, pipe, control_video=unit(clip))
+    assert (made - ours(family, request(folder, frames=5, width=128, height=128))).abs().mean() > 1e-3
+
+
+def test_blobs_of_drawn_paths():
+    """At the border the blob is squeezed into the visible part of its square, as published; the middle stays bright."""
+    clip = paths.draw(Trajectory(points=[[0.0, 0.5], [1.0, 0.5]]), 3, 384, 672)[0, 0]
+    assert clip.shape == (3, 384, 672) and float(clip.min()) == -1.0 and float(clip.max()) > 0.99
+    spans = [torch.nonzero((frame > -0.99).any(0)).flatten() for frame in clip]
+    assert [int(span[0]) for span in spans] == [0, 310, 646] and [len(span) for span in spans] == [26, 52, 25]
+    row, column = divmod(int(clip[1].argmax()), 672)
+    assert abs(row - 192) <= 1 and abs(column - 336) <= 1

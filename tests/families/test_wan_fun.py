@@ -24,12 +24,15 @@ from wan_original import (
 )
 from wan_reference import forward as reference_forward
 
+from kinema.conditions.rays import track
+from kinema.core.conditions import Camera
 from kinema.core.errors import ModelError, RequestError
 from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import generate, sample
 from kinema.engine.load import load as load_engine
 from kinema.families.wan import fun_camera, load, plan, recognise
+from kinema.weights import store
 from kinema.workflow.findings import examine
 from kinema.workflow.formats.api import parse_api
 from kinema.workflow.run.execute import run_workflow
@@ -298,7 +301,7 @@ def test_frames_come_out(models, media):
 )  # fmt: skip
 def test_rays_of_every_move_through_another_lens(move, way, turn):
     size, lens, speed = (24, 8), (0.4, 0.7, 0.45, 0.6), 2.5
-    groups = fun_camera.embeddings(move, speed, 5, size, lens)
+    groups = fun_camera.embeddings(track(Camera(move=move), 5, speed, lens), size)
     ours = torch.cat(list(groups), dim=2)[0]
     theirs = plucker(np.array(way) * 1.5 * speed, turn * np.pi / 3 * speed, 5, size, lens)
     assert ours.shape == theirs.shape == (24, 2, 8, 24)
@@ -318,6 +321,26 @@ def test_staged_weights_give_the_same_latents(models, media):
     staged = latents_of(family, made)
     family.residency.staged = False
     assert torch.equal(staged, exact)
+
+
+def test_each_expert_of_a_pair_reads_the_camera_with_its_own_parts(models, media):
+    """With the boundary above or below all steps, the pair of two files is one of its experts."""
+    low = "wan2.2_fun_camera_low_noise_tiny"
+    folder, high = models / "diffusion_models", low.replace("low", "high")
+    changed = {
+        key: value * (0.5 if key.startswith("control_adapter.") else 0.9) for key, value in state_of(low).items()
+    }
+    save_file(changed, folder / f"{high}.safetensors")
+    card = store.find(str(folder / f"{high}.safetensors"))
+    assert card.variant == "fun-camera-2.2-pair" and card.second_path == str(folder / f"{low}.safetensors")
+    both = load(card, folder / f"{high}.safetensors", "cpu")
+    own = {"sampler": "checkpoint", "schedule": "checkpoint"}
+    for name, boundary in ((high, 0.0), (low, 1.0)):
+        alone = latents_of(family_of(models, name), planned(models, name, media, "camera", "image", **own))
+        made = planned(models, high, media, "camera", "image", **own)
+        made = made.model_copy(update={"options": {**made.options, "boundary": boundary, "low_guidance": GUIDANCE}})
+        assert (latents_of(both, made) - alone).abs().max() < 1e-4, name
+    (folder / f"{high}.safetensors").unlink()
 
 
 def test_bfloat16_is_nearly_the_same(models, media):

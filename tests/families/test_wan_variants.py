@@ -15,6 +15,8 @@ from kinema.weights import store
 
 REF = {"ref_conv.weight": (5120, 16, 2, 2)}
 CAMERA = {"control_adapter.conv.weight": (5120, 1536, 2, 2)}
+REF_13 = {"ref_conv.weight": (1536, 16, 2, 2)}
+CAMERA_13 = {"control_adapter.conv.weight": (1536, 1536, 2, 2)}
 EMB_POS = {"img_emb.emb_pos": (1, 514, 1280)}
 
 RUN = [
@@ -33,8 +35,29 @@ RUN = [
     ("wan2.2_t2v_low_noise_14B_fp8_scaled", keys(kind="F8_E4M3"), "t2v-a14b-low", 5120),
     ("Wan22-T2V-A14B-HighNoise", keys(prefix="model.diffusion_model."), "t2v-a14b-high", 5120),
     ("Wan2_2-T2V-A14B-LOW_fp8_e4m3fn_scaled_KJ", keys(), "t2v-a14b-low", 5120),
-    ("high_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-high", 5120),
-    ("low_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-low", 5120),
+    ("Wan2.2-T2V-A14B/high_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-high", 5120),
+    ("Wan2.2-T2V-A14B/low_noise_model/diffusion_pytorch_model", keys(), "t2v-a14b-low", 5120),
+    ("Wan2.2-I2V-A14B/low_noise_model/diffusion_pytorch_model", keys(channels=36), "i2v-a14b-low", 5120),
+    ("Wan2.2-Fun-A14B-InP/low_noise_model/diffusion_pytorch_model", keys(channels=36), "inp-2.2", 5120),
+    ("Wan2.1-Fun-14B-InP/diffusion_pytorch_model", keys(channels=36, clip=True), "inp", 5120),
+    ("Wan2.1-I2V-14B-720P/diffusion_pytorch_model", keys(channels=36, clip=True), "i2v", 5120),
+    (
+        "Wan2.1-Fun-V1.1-1.3B-Control/diffusion_pytorch_model",
+        keys("1.3B", 48, clip=True, more=REF_13),
+        "fun-control-ref",
+        1536,
+    ),
+    ("Wan2.1-VACE-14B/diffusion_pytorch_model", keys(vace=8), "vace", 5120),
+    ("ATI/diffusion_pytorch_model", keys(channels=36, clip=True), "ati", 5120),
+    ("wan2.1_fun_camera_v1.1_1.3B_bf16", keys("1.3B", 32, clip=True, more=CAMERA_13), "fun-camera", 1536),
+    ("wan2.1_fun_control_14B_bf16", keys(channels=48, clip=True), "fun-control", 5120),
+    (
+        "wan2.2_fun_camera_low_noise_14B_fp8_scaled",
+        keys(channels=36, more=CAMERA, kind="F8_E4M3"),
+        "fun-camera-2.2",
+        5120,
+    ),
+    ("Wan2_1-I2V-14B-480P_fp8_e5m2", keys(channels=36, clip=True, kind="F8_E5M2"), "i2v", 5120),
     ("wan2.2_i2v_high_noise_14B_fp16", keys(channels=36), "i2v-a14b-high", 5120),
     ("wan2.2_i2v_low_noise_14B_fp8_scaled", keys(channels=36, kind="F8_E4M3"), "i2v-a14b-low", 5120),
     ("wan2.1_flf2v_720p_14B_fp16", keys(channels=36, clip=True, more=EMB_POS), "flf2v", 5120),
@@ -86,6 +109,29 @@ REFUSED = [
     ("Wan2.1-T2V-14B-StepDistill-CfgDistill", keys(), "student"),
     ("wan2.2_bernini_r_high_noise_fp8_scaled", keys(), "Bernini"),
     ("SkyReels-V2-DF-14B-540P", keys(), "diffusion forcing"),
+    (
+        "Wan2.2-Fun-5B-Control-Camera",
+        keys("5B", 100, 48, more={"control_adapter.conv.weight": (3072, 6144, 2, 2)}),
+        "relative of Wan 2.2",
+    ),
+    ("Wan2_1-SkyReels-V2-T2V-14B-720P_fp16", keys(), "SkyReels"),
+    ("wan2.2_i2v_A14b_high_noise_lightx2v_4step", keys(channels=36), "few-step student"),
+    ("wan2.2-t2v-rapid-aio-v10", keys(), "few-step merge"),
+    ("wan2.2_fun_vace_high_noise_14B_bf16", keys(vace=8), "VACE-Fun A14B"),
+    ("humo_1.7B", keys("1.3B", 36, more={"audio_proj.audio_proj_glob_1.layer.weight": (9,)}), "HuMo"),
+    (
+        "wan2.2_dancer_14b_local_fp8_scaled",
+        keys(kind="F8_E4M3", more={"patch_embedding_global.weight": (9,)}),
+        "Dancer",
+    ),
+    ("Phantom-Wan-1_3B", keys("1.3B"), "Phantom"),
+    ("Wan-Move-14B-480P/diffusion_pytorch_model", keys(channels=36, clip=True), "WanMove"),
+    (
+        "Wan2_1-VACE_module_14B_bf16",
+        {"vace_patch_embedding.weight": ("F16", (5120, 96, 1, 2, 2))},
+        "without their transformer",
+    ),
+    ("clip_vision_h", {"vision_model.embeddings.patch_embedding.weight": ("F16", (9,))}, "CLIP vision encoder"),
     ("wan2.2_vae", {"decoder.upsamples.0.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "VAE of Wan 2.2"),
     ("wan_2.1_vae", {"decoder.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "VAE of Wan 2.1"),
     ("umt5", {"blocks.0.pos_embedding.embedding.weight": ("F16", (9, 9))}, "text encoder"),
@@ -100,7 +146,10 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "shapes", "variant", "width"), RUN, ids=[row[0] for row in RUN])
 def test_files_that_run(tmp_path, name, shapes, variant, width):
     card = store.recognise(write(tmp_path / f"{name}.safetensors", typed(shapes)))
-    own = name.rpartition("/")[2]
+    plain = name.removesuffix("/diffusion_pytorch_model")
+    own = (
+        plain.replace("/", " ") if plain != name else name
+    )  # a file that is called as all others has its folder's name
     assert (card.id, card.family, card.variant, card.network.width) == (own, "wan", variant, width)
 
 
@@ -118,14 +167,38 @@ def refused(path, words):
     assert re.search(words, str(caught.value).replace(str(path), ""))
 
 
-def test_a_name_that_tells_nothing_leaves_a_note(tmp_path):
-    card = store.recognise(write(tmp_path / "something.safetensors", typed(keys())))
-    assert any("Wan 2.2 A14B shares" in note for note in card.notes)
-    either = store.recognise(write(tmp_path / "any name at all.safetensors", typed(keys(channels=36))))
-    assert either.variant == "i2v-a14b-high"
-    assert any("which of the two experts" in note for note in either.notes)
-    known = store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp16.safetensors", typed(keys())))
-    assert not any("A14B" in note for note in known.notes)
+DOUBTS = [
+    ("something", keys(), "Wan 2.2 A14B shares"),
+    ("any name at all", keys(channels=36), "which of the two experts"),
+    ("my edits", keys(vace=8), "VACE-Fun A14B shares"),
+    ("anime", keys(channels=36, clip=True), "Fun-InP, ATI and WanMove share"),
+    ("wan2.1_i2v_14B", keys(channels=36, clip=True), "480p or 720p"),
+    ("wan2.1_t2v_14B_fp16", keys(), ""),
+    ("wan2.1_vace_14B_fp16", keys(vace=8), ""),
+    ("wan2.1_i2v_480p_14B_fp16", keys(channels=36, clip=True), ""),
+    ("wan2.2_i2v_low_noise_14B", keys(channels=36), ""),
+    ("small", keys("1.3B"), ""),
+]
+
+
+@pytest.mark.parametrize(("name", "shapes", "words"), DOUBTS, ids=[row[0] for row in DOUBTS])
+def test_what_a_name_does_not_tell_is_said_in_every_plan(tmp_path, name, shapes, words):
+    from kinema.core.request import Request
+    from kinema.engine.plan import plan
+
+    file = write(tmp_path / f"{name}.safetensors", typed(shapes))
+    card = store.recognise(file)
+    assert any(words in each for each in card.doubts) if words else card.doubts == ()
+    if "image:first" not in card.needs:
+        made = plan(Request(prompt="a hill", model=str(file)), device="cpu", stage=True)
+        assert made.notes[: len(card.doubts)] == card.doubts
+
+
+def test_metadata_name_a_renamed_file(tmp_path):
+    file = write(tmp_path / "mine.safetensors", typed(keys()), {"modelspec.title": "Phantom-Wan-14B"})
+    refused(file, "this is Phantom")
+    file = write(tmp_path / "other.safetensors", typed(keys(channels=36)), {"name": "Wan2.2 I2V A14B low noise"})
+    assert store.recognise(file).variant == "i2v-a14b-low"
 
 
 def folder(place, pipeline="WanPipeline", index=(), vae=(), **config):

@@ -8,7 +8,7 @@ from kinema.training.data.tokenizers import build_tokenizer
 
 PROMPT, NEGATIVE = "a red ball rolls over a hill", "snow"
 SIDE, FRAMES, CHANNELS = 32, 9, 4
-LAYOUTS = {"t2v": CHANNELS, "inp": 2 * CHANNELS + 1, "control": 3 * CHANNELS}
+LAYOUTS = {"t2v": CHANNELS, "inp": 2 * CHANNELS + 1, "control": 3 * CHANNELS, "camera": 2 * CHANNELS + 6}
 """Input channels of the transformers."""
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }} {% for part in message['content'] %}"
@@ -81,10 +81,10 @@ def pipeline(layout: str, seed: int = 0, **changes):
     """diffusers' pipeline of a layout."""
     import diffusers
 
-    name = {"t2v": "", "inp": "Inpaint", "control": "Control"}[layout]
+    name = {"t2v": "", "inp": "Inpaint", "control": "Control", "camera": "Control"}[layout]
     pipe = getattr(diffusers, f"EasyAnimate{name}Pipeline")(**parts(layout, seed, **changes))
     pipe.set_progress_bar_config(disable=True)
-    if layout == "control":  # diffusers 0.42 passes an argument that its method does not have
+    if name == "Control":  # diffusers 0.42 passes an argument that its method does not have
         encode = pipe.encode_prompt
         pipe.encode_prompt = lambda text_encoder_index, **given: encode(**given)
     return pipe

@@ -54,3 +54,16 @@ def test_it_makes_a_folder_that_generates_and_resume_has_nothing_left_to_do(trai
     first = (folder / "card.json").stat().st_mtime_ns
     assert "all stages of this run are done" in train(tmp_path, "--resume")
     assert (folder / "card.json").stat().st_mtime_ns == first
+
+
+def test_the_networks_fit_into_the_miniature(monkeypatch):
+    """In float16, with room for its JSON files: known before hours of training."""
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import mini_easyanimate_networks as networks
+    from mini_easyanimate_export import MOST_BYTES
+
+    monkeypatch.setattr(networks, "CAPTIONS", 100)
+    parts = networks.new_parts()
+    weights = sum(each.numel() for part in (networks.new_vae(), parts["transformer"], parts["text_encoder"])
+                  for each in part.parameters())  # fmt: skip
+    assert 2 * weights < MOST_BYTES - 80_000

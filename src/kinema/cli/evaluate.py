@@ -1,4 +1,4 @@
-"""`kinema evaluate`: how well a model follows its conditions."""
+"""`kinema evaluate`: how well a model follows its conditions, and the figures of clips."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import exists, read_json
 from ..core.whole import write_text
+from . import evaluate_set
 from .evaluate_clip import NAME, ClipByDefault, clip
 from .exits import guarded
 from .options import AsJson, Device
@@ -26,7 +27,12 @@ app = typer.Typer(
 )
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
 """Number of captions, number of cases of every other task, profiles."""
-SUBJECTS = {"wan": "kinema-mini-wan"}
+SUBJECTS = {
+    "wan": "kinema-mini-wan", "svd": "kinema-mini-svd", "zeroscope": "kinema-mini-zeroscope",
+    "animatediff": "kinema-mini-animatediff", "tora": "kinema-mini-tora",
+    "easyanimate": "kinema-mini-easyanimate",
+}  # fmt: skip
+"""The shipped miniatures by name. Which tasks one is given follows from its card."""
 
 
 @app.callback()
@@ -35,12 +41,19 @@ def _group() -> None:
 
 
 app.command(NAME)(clip)
+app.command(evaluate_set.NAME)(evaluate_set.evaluate_set)
 
 
 @app.command("miniature")
 @guarded
 def miniature(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The miniature: wan.", show_default=False)],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help=f"The miniature: {', '.join(SUBJECTS)}.", show_default=False),
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All of them, and one page of all scorecards: scorecards.html.")
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +108,15 @@ def miniature(
     cases = defaults[0] if count is None else count
     task_cases = defaults[1] if task_count is None else task_count
     profile = profile or list(defaults[2])
-    found = _score(name, model, cases, task_cases, profile, task, workers, output, resume, device, as_json)
+    if (name is None) != all_ or (all_ and model is not None):
+        raise RequestError(
+            "Which miniature?" if name is None and not all_ else "--all excludes NAME and --model.", field="name",
+            value=name, legal=f"{', '.join(SUBJECTS)}; or --all",
+        )  # fmt: skip
+    if name is None:
+        _all(cases, task_cases, profile, task, workers, output, resume, device, as_json)
+        return
+    found = _score(model, name, cases, task_cases, profile, task, workers, output, resume, device, as_json)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -105,9 +126,53 @@ def miniature(
         say(f"{measure:<14}{shown}")
 
 
+def _all(
+    cases: int, task_cases: int, profile: Any, tasks: list[str] | None,
+    workers: int, output: Path, resume: bool, device: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score every shipped miniature in a folder of its own, and write the page of all."""
+    from ..evaluation.scorecards_page import save
+
+    names = _with_tasks(tasks or [])
+    folders = {name: output / name for name in names}
+    found = {
+        name: _score(None, name, cases, task_cases, profile, tasks, workers, folder, resume, device, as_json)
+        for name, folder in folders.items()
+    }
+    path = save(found, folders, output)
+    if as_json:
+        typer.echo(json.dumps({"page": str(path), "miniatures": found}))
+    else:
+        say(str(path))
+
+
+def _with_tasks(tasks: list[str]) -> list[str]:
+    """The miniatures whose weights are here and that are offered one of these tasks (none: any task)."""
+    from ..evaluation.cases import world_from
+    from ..evaluation.tasks import TASKS
+    from ..evaluation.worker import Subject
+    from ..weights import store
+
+    if unknown := [task for task in tasks if task not in {each.name for each in TASKS}]:
+        legal = ", ".join(each.name for each in TASKS)
+        raise RequestError(f"No such task: {unknown[0]}.", field="task", value=unknown[0], legal=legal)
+    found = []
+    for name, model in SUBJECTS.items():
+        if not any(card.id == model for card in store.known_cards()):
+            continue
+        subject = Subject(model)
+        world = world_from(subject.facts)
+        wanted = [each for each in TASKS if not tasks or each.name in tasks]
+        if any(not each.why_not(subject.card, world) for each in wanted):
+            found.append(name)
+    if not found:
+        raise RequestError(f"No miniature is given {', '.join(tasks)}.", field="task", value=", ".join(tasks))
+    return found
+
+
 def _score(
-    name: str,
     model: str | None,
+    name: str,
     count: int,
     task_count: int,
     profile: Any,

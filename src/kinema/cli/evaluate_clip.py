@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from ..core.errors import MediaError
 from ..core.outside import exists
+from . import evaluate_set
 from .exits import guarded
 from .options import AsJson, Device, option
 from .say import answer
@@ -19,9 +20,9 @@ NAME = "clip"
 
 
 class ClipByDefault(TyperGroup):
-    """A group of commands whose command `clip` may be left out: `kinema evaluate ball.mp4 ...`.
+    """A group of commands whose commands `clip` and `set` may be left out: `kinema evaluate ball.mp4 ...`.
 
-    A first word that is no command is a clip if it is an existing file or looks like the name of one; other words are
+    A first word that is no command is a clip or a folder if it exists or looks like the name of one; other words are
     refused as unknown commands.
     """
 
@@ -30,7 +31,9 @@ class ClipByDefault(TyperGroup):
         first = args[0] if args else ""
         is_option = first.startswith("-") and first not in ("--help", "-h")
         is_clip = is_option or "." in first or "/" in first or (bool(first) and exists(first))
-        return [NAME, *args] if is_clip and first not in self.commands else args
+        if not is_clip or first in self.commands:
+            return args
+        return [evaluate_set.NAME if evaluate_set.is_set(args) else NAME, *args]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, self.with_command(args))

@@ -54,7 +54,7 @@ def generate(
         many.generate_many(options, seeds, prompts, grid)
         return
     request = None if _continues_alone(options) else prompt_request(options)
-    make_clip(options, request, output.new_name, [options.request, *options.trajectory])
+    make_clip(options, request, output.new_name, [options.request, *options.trajectory, options.camera])
 
 
 @guarded

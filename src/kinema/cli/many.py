@@ -39,7 +39,7 @@ def generate_many(options: GenerateOptions, seeds: str | None, file: Path | None
     _check(options, seeds, file, grid)
     requests, notes = _requests(options, seeds, file)
     planned = _planned(options, requests)
-    reads = [options.request, *options.trajectory, file]
+    reads = [options.request, *options.trajectory, options.camera, file]
     if grid is not None:
         _check_grid(grid, planned)
     for each in planned:

@@ -12,8 +12,9 @@ import typer
 from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import for_terminal
-from . import completion, show
+from . import completion, model_facts, show
 from .exits import FAILED, guarded
+from .model_facts import accepted, summary
 from .options import AsJson
 from .progress import reporter
 from .say import answer, note, say
@@ -91,13 +92,22 @@ def show_(model: Name, as_json: AsJson = False) -> None:
 @guarded
 def add(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A checkpoint folder or .safetensors file.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="A checkpoint folder, a .safetensors file, two files of a pair as HIGH:LOW, or ComfyUI's folder or "
+            "extra_model_paths.yaml.",
+            show_default=False,
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Add a checkpoint on this machine to the list, by name. Nothing is copied."""
-    from ..weights import manage, store
+    """Add a checkpoint on this machine, or all in ComfyUI's folders, to the list, by name. Nothing is copied."""
+    from ..weights import comfy_folders, manage, store
 
+    if (folders := comfy_folders.comfy_folders(path.expanduser())) is not None:
+        model_facts.added_folders(manage.add_folders(folders), as_json)
+        return
     card = manage.add(path.expanduser())
     lost = store.why_not(card)
     text = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
@@ -118,16 +128,23 @@ def pull(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Download a model from the Hugging Face hub; an interrupted download resumes."""
-    from ..weights import manage, store
+    """Download a model from the Hugging Face hub; an interrupted download resumes. `i3d`: the network of FVD."""
+    from ..features import published_checks
+    from ..weights import manage, published_files, store
 
-    room = manage.room(model)
+    room, published = manage.room(model), published_files.FILES.get(model)
     if room is not None and not as_json:
         note(f"{model}: {room.words()}.")
+    if published is not None and not as_json:
+        note(f"{model}: {published.about}.")
     with reporter(as_json) as on_event:
         on_event(Event("fetch"))
         place = store.pull(model, on_event)
-    answer({"model": model, "path": str(place)}, as_json, str(place))
+    facts, text = {"model": model, "path": str(place)}, str(place)
+    if published is not None:
+        facts["check"] = published_checks.CHECKS[model](place)
+        text = f"{text}\n{facts['check']}"
+    answer(facts, as_json, text)
 
 
 @app.command("remove")
@@ -218,13 +235,16 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check for missing and damaged files; exit code 1 if there are any."""
+    """Check for missing and damaged files; exit code 1 if there are any. Of a model or file: what it is, how its
+    weights are stored, and what it needs beside it."""
     from ..weights import store
 
-    cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.on_disk(card)]
+    if model is not None:
+        model_facts.checked(model, as_json)
+        return
+    cards = [card for card in store.known_cards() if store.on_disk(card)]
     found = {card.id: store.check(card) for card in cards}
-    if model is None:
-        found |= {name: [trouble] for name, trouble in store.troubles().items()}
+    found |= {name: [trouble] for name, trouble in store.troubles().items()}
     if as_json:
         typer.echo(json.dumps({"ok": not any(found.values()), "problems": found}))
     else:
@@ -234,25 +254,6 @@ def check(
             say("No model is on this machine.")
     if any(found.values()):
         raise typer.Exit(FAILED)
-
-
-def accepted(card: Card) -> list[str]:
-    """Return the conditions that a model accepts, images and controls named once."""
-    return list(dict.fromkeys(name.partition(":")[0] for name in card.accepts))
-
-
-def summary(card: Card, here: bool) -> dict[str, Any]:
-    return {
-        "id": card.id,
-        "family": card.family,
-        "title": card.title,
-        "licence": card.licence,
-        "hub": card.hub,
-        "path": card.path,
-        "accepts": list(card.accepts),
-        "needs": list(card.needs),
-        "here": here,
-    }
 
 
 def card_rows(card: Card, lost: str | None) -> list[tuple[str, Any]]:
@@ -278,4 +279,4 @@ def card_rows(card: Card, lost: str | None) -> list[tuple[str, Any]]:
         ("profiles", ", ".join(f"{name}: {steps}" for name, steps in profiles.items())),
     ]
     rows += [("other names", ", ".join(card.aliases))] if card.aliases else []
-    return rows + [("note", note) for note in card.notes]
+    return rows + [("note", note) for note in (*card.doubts, *card.notes)]

@@ -189,6 +189,16 @@ class PromptOptions(UpscaleOptions, LengthOptions, RequestOptions):
             "(`kinema path preview` draws it). Repeatable.",
         ),
     ] = field(default_factory=list)
+    camera: Annotated[
+        str | None,
+        option(
+            "--camera",
+            metavar="MOVE[:AMOUNT]|FILE",
+            panel=CONDITIONS,
+            help="A camera move (still, pan_left, pan_right, tilt_up, tilt_down, zoom_in, zoom_out, roll_left, "
+            "roll_right) and its amount (1), or a file with a pose for each frame, as RealEstate10K's.",
+        ),
+    ] = None
     going_on: Annotated[
         str | None, option("--continue", metavar="CLIP", panel=CONDITIONS, help="A clip to continue.")
     ] = None

@@ -151,6 +151,8 @@ def typed_conditions(options: PromptOptions) -> list[dict[str, Any]]:
         from ..conditions.path_file import read_paths
 
         found += [{"kind": "trajectory", **path.model_dump(exclude_defaults=True)} for path in read_paths(file)]
+    if options.camera is not None:
+        found.append({"kind": "camera", **_camera(options.camera)})
     if options.going_on is not None:
         from ..conditions import inputs
         from ..core.conditions import Continue
@@ -183,6 +185,31 @@ def _mask(text: str) -> dict[str, Any]:
     from ..conditions import inputs
 
     return {"video" if inputs.info(_existing(text)).num_frames > 1 else "image": text}
+
+
+def _camera(text: str) -> dict[str, Any]:
+    """Return the fields of a camera: `move`, `move:amount`, or a pose file."""
+    from typing import get_args
+
+    from ..core.conditions import CameraMove
+
+    move, colon, amount = text.partition(":")
+    if move not in get_args(CameraMove):
+        from ..conditions.pose_file import read_poses
+
+        if not exists(text):
+            raise RequestError(
+                f"--camera {for_terminal(text, 100)!r} is no move, and no such file.", field="camera", value=text,
+                legal=f"{', '.join(get_args(CameraMove))}, or a pose file",
+            )  # fmt: skip
+        return read_poses(text).model_dump(exclude_defaults=True)
+    try:
+        return {"move": move, "amount": decimal(amount)} if colon else {"move": move}
+    except ValueError:
+        raise RequestError(
+            f"--camera {for_terminal(text, 100)!r}: the amount is no number.", field="camera", value=text,
+            legal=f"{move}:1.5", nearest=move,
+        ) from None  # fmt: skip
 
 
 def _style(text: str) -> tuple[str, float]:

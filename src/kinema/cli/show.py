@@ -144,8 +144,8 @@ def condition_words(condition: Any) -> str:
     """Return a condition as text: "trajectory: 17 points, object=red ball"."""
     parts = []
     for name, value in condition.model_dump(exclude={"kind"}, exclude_defaults=True).items():
-        if name == "points":
-            parts.append(f"{len(value)} points")
+        if name in ("points", "poses"):
+            parts.append(f"{len(value)} {name}")
         else:
             parts.append(f"{name}={rounded(value)}")
     return condition.kind + (": " + ", ".join(parts) if parts else "")

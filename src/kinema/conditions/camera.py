@@ -12,12 +12,31 @@ import numpy as np
 
 from ..core.conditions import Camera
 from ..core.errors import RequestError
+from ..core.plan import Plan
 
 PAN, TILT, ZOOM, ROLL = 0.27, 0.25, 0.45, 0.08
 """The moves of amount 1.0 over a whole clip, the middle of Toyland's: fraction of the frame's width or height, factor -
 1, turns."""
 CELLS = 16
 """Points along the shorter side of the frame."""
+
+
+def check(plan: Plan, lens: tuple[float, ...]) -> None:
+    """RequestError for a camera with fewer poses than the plan has frames, or a lens (fx, fy, cx, cy) that sees
+    nothing."""
+    for camera in (each for each in plan.conditions if each.kind == "camera"):
+        if camera.poses and len(camera.poses) < plan.frames:
+            raise RequestError(
+                f"The camera has {len(camera.poses)} poses, the clip {plan.frames} frames.",
+                field="conditions.camera.poses", value=len(camera.poses),
+                legal=f"{plan.frames} or more, one for each frame; or frames up to {len(camera.poses)}",
+                nearest=plan.frames,
+            )  # fmt: skip
+    if not all(lens[:2]):
+        raise RequestError(
+            "A lens of focal length 0 sees nothing.", field="options.camera_lens", value=list(lens),
+            legal="focal lengths x and y above 0, then the centre",
+        )  # fmt: skip
 
 
 def dense_paths(camera: Camera, frames: int, size: tuple[int, int], cells: int = CELLS) -> np.ndarray:

@@ -237,7 +237,9 @@ class Card(Value):
     `upscaler`: the model trained to upscale its clips. `upscale_by`: the default method of an upscale by a scale alone.
     `own_size`: `size` also holds on another image model. `domain`: the narrow domain that the model was trained on (a
     key of conditions/domain.py); empty for general models. `stage`: a network for some of the steps, which is never
-    suggested: it makes clips only in a workflow, after or before another one.
+    suggested: it makes clips only in a workflow, after or before another one. `second_path`: the file of the model's
+    second network, if `path` is a file with the first one alone. `doubts`: what only the name of its files could tell
+    and does not; every plan states them.
     """
 
     id: str
@@ -249,6 +251,7 @@ class Card(Value):
     hub: str | None = None
     builtin: str | None = None
     path: str | None = None
+    second_path: str | None = None
     single_files: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -264,6 +267,7 @@ class Card(Value):
     upscale_by: Literal["lanczos", "network"] = "lanczos"
     domain: str = ""
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def begins_with_clip(self) -> bool:

@@ -8,6 +8,7 @@ New kinds are added, none is renamed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -189,12 +190,48 @@ class Trajectory(Value):
         return found
 
 
+CameraPose = Annotated[tuple[float, ...], Field(min_length=16, max_length=16)]
+"""Focal lengths and centre of a camera (fx, fy, cx, cy) in fractions of a 16:9 frame, then the rows of the 3x4 matrix
+that maps the world to the camera: x right, y down, z into the picture."""
+MAX_CAMERA_POSES = 10_000
+
+
 class Camera(Value):
-    """A camera move; `amount` 1.0 is the default strength."""
+    """A camera move; `amount` 1.0 is the default strength. Or `poses`: one for each frame, in place of a move
+    (conditions/pose_file.py reads a file)."""
 
     kind: Literal["camera"] = "camera"
-    move: CameraMove
+    move: CameraMove = "still"
     amount: Annotated[float, Field(gt=0.0, le=4.0)] = 1.0
+    poses: Annotated[tuple[CameraPose, ...], Field(max_length=MAX_CAMERA_POSES)] = ()
+
+    @model_validator(mode="after")
+    def _legal(self) -> Camera:
+        if self.poses and (self.move != "still" or self.amount != 1.0):
+            raise ValueError("a camera has a move and its amount, or poses")
+        for index, pose in enumerate(self.poses):
+            if not (pose[0] > 0 and pose[1] > 0 and is_rotation((pose[4:7], pose[8:11], pose[12:15]))):
+                raise ValueError(
+                    f"poses[{index}] is no camera; legal: focal lengths above 0, the centre, and three rows of a "
+                    "rotation, each followed by a shift"
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset_poses(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without poses, a camera is written as before they existed, so that sampling states stay valid."""
+        found: dict[str, Any] = handler(self)
+        if not self.poses:
+            found.pop("poses", None)
+        return found
+
+
+def is_rotation(rows: Sequence[Sequence[float]]) -> bool:
+    """Whether three rows of three numbers are a rotation, up to the rounding of files."""
+    products = [[sum(a * b for a, b in zip(one, two)) for two in rows] for one in rows]
+    square = all(abs(products[i][j] - (i == j)) < 0.02 for i in range(3) for j in range(3))
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return square and a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) > 0
 
 
 class Continue(Value):
@@ -247,4 +284,6 @@ def feature(condition: Any) -> str:
         return f"control:{condition.control}"
     if condition.kind == "continue" and condition.place == "end":
         return "continue:end"
+    if condition.kind == "camera" and condition.poses:
+        return "camera:poses"
     return condition.kind

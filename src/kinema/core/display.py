@@ -18,6 +18,7 @@ from .overall import Overall, ProgressState
 WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "check": "checking",
+    "scan": "reading the files", "measure": "measuring",
     "edit": "compositing", "read": "reading the clip", "fill": "filling", "annotate": "drawing", "follow": "tracking",
     "compose": "composing",
     "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching", "start": "starting",
@@ -26,7 +27,8 @@ WORDS = {
 UNITS = {
     "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames", "read": "frames",
     "fill": "frames", "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames",
-    "fetch": "MB", "upload": "MB", "training": "steps", "rendering": "clips", "encoding": "clips",
+    "scan": "files", "measure": "clips", "fetch": "MB", "upload": "MB", "training": "steps", "rendering": "clips",
+    "encoding": "clips",
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0

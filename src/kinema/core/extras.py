@@ -15,7 +15,9 @@ EXTRAS = {
     "server": "kinema serve, kinema worker, jobs in PostgreSQL",
     "channel": "television: kinema channel, writers and makers over HTTP",
     "upscale": "super-resolution networks of other architectures: kinema upscale --network FILE",
+    "lpips": "the perceptual distance of pairs: kinema evaluate --metrics lpips",
     "train": "training: kinema train, TensorBoard, 8-bit optimisers",
+    "curate": "from a heap of videos to a training set: kinema curate",
     "test": "the test suite and its tools",
 }
 

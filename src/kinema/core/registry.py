@@ -6,6 +6,11 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
 
     complete(card, folder) -> Card      adds optional parts of the model's folder (a tiny decoder, a few-step student)
     missing(location) -> [text, ...]    missing parts that a model needs outside its own folder or file
+    beside(location) -> [(part, path or None, text), ...]
+                                        those parts, found or missing; text: the usual file and the searched folders
+    identify(path, entries) -> (text, is_part) or None
+                                        what a file's tensors are, supported or not (entries: {"shape"}
+                                        by name, and __metadata__)
     branches(plan) -> [names, ...]      the branches of each step, for the estimate, if not classifier-free guidance
                                         with the plan's settings
     assemble(file, base, folder, target) -> number of tensors
@@ -14,6 +19,9 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
     PART_FILES                          by part, patterns of file names of ComfyUI's (a text encoder's, an
                                         autoencoder's) that stand for a part of each of its models
     MODEL_FOLDER                        ComfyUI's folder of its models' files, whose loaders offer its models by name
+    pair_of(file) -> (file, file) or None
+                                        this file and the other one of its model, an expert each, in order
+    pair(file, file) -> Card            the card of both; ModelError if they do not belong together
     ADAPTER_NAMES                       layer names in adapter files (weights/adapter_keys.py)
 
 `recognise` raises ModelError for a model that the family identifies but does not support.

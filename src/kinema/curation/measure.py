@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import KinemaError, MediaError
 from ..media.captions import reason
 from . import reading
-from .stage import AcrossClips, ClipStage, CurationSettings, CutClip
+from .stage import WRITTEN, AcrossClips, ClipStage, CurationSettings, CutClip
 from .state import MeasuredClip
 from .table_of_stages import make_stages
 
@@ -49,9 +49,9 @@ class MeasureWork:
             )
             found = {}
             for stage in stages:
-                found[stage.name] = figures, _ = self._measured(stage, clip)
-                if figures.get("caption"):  # for the stages that follow
-                    clip = replace(clip, caption=figures["caption"])
+                found[stage.name] = self._measured(stage, clip)
+                if not clip.caption and (written := found[stage.name][0].get(WRITTEN)):
+                    clip = replace(clip, caption=written)
         except MediaError as error:
             return self.failed(item, reason(error, clip.source))
         finally:

@@ -26,6 +26,7 @@ class Recipe:
 
 
 _SVD, _EASYANIMATE, _TORA = "arXiv 2311.15127", "EasyAnimate's repository", "arXiv 2407.21705"
+_OWN = "Kinema's own (docs/curation.md)"
 
 SVD = Recipe(
     name="svd",
@@ -84,12 +85,27 @@ TORA = Recipe(
         "clips are kept with probability 1 - flow score / 100: the column draw_weight, which marks nothing",
     ),
 )
+OFFLINE = Recipe(
+    name="offline",
+    title="Kinema's own: needs no weights but those that packages carry",
+    detectors=("cascade",),
+    stages=("motion_vectors", "look", "text_area", "duplicates", "camera", "captions"),
+    thresholds=(
+        Threshold("seconds", ">=", 1.0, "shorter than 1 s", _OWN),
+        Threshold("vector_motion", ">=", 0.002, "hardly moves", _OWN),
+        Threshold("shake", "<=", 0.15, "the camera shakes", _OWN),
+        Threshold("text_area", "<=", 0.02, "text covers more than 2 %", _OWN),
+        Threshold("bars", "<=", 0.02, "has black bars", _OWN),
+        Threshold("crushed", "<=", 0.6, "too dark", _OWN),
+        Threshold("blown", "<=", 0.5, "too bright", _OWN),
+    ),
+)
 OF_STAGES = {
-    "duplicates": (Threshold("duplicate_of", "empty", 0.0, "a copy of another clip", "Kinema's own"),),
-    "similar": (Threshold("similar_to", "empty", 0.0, "nearly the same as another clip", "Kinema's own"),),
+    "duplicates": (Threshold("duplicate_of", "empty", 0.0, "a copy of another clip", _OWN),),
+    "similar": (Threshold("similar_to", "empty", 0.0, "nearly the same as another clip", _OWN),),
 }
 """Thresholds that come with stages which no paper's recipe has."""
-RECIPES = {recipe.name: recipe for recipe in (SVD, EASYANIMATE, TORA)}
+RECIPES = {recipe.name: recipe for recipe in (OFFLINE, SVD, EASYANIMATE, TORA)}
 
 
 def find_recipe(name: str) -> Recipe:

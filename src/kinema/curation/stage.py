@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Kind = Literal["float", "int", "text", "list"]
+WRITTEN = "caption_written"
+"""The column of a caption that a stage writes: it is the clip's caption where that has none of its own."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class ClipStage(Protocol):
 
     version: raised when the values change; rows of another version are computed again. Optional attributes: `reads`, a
     tuple of FrameRequests that `measure` will ask for; `reads_vectors`, whether it calls `packets`; `gpus`, the number
-    (or share) of GPUs a worker needs.
+    (or share) of GPUs a worker needs; `check`, a method that raises what `open` would for missing extras and weights,
+    without loading any: it runs before any work.
     """
 
     name: str

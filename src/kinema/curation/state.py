@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.sqlite_state import SqliteState
-from .stage import CutClip
+from .stage import WRITTEN, CutClip
 
 PAGE = 256
 _SCHEMA = """
@@ -112,8 +112,11 @@ class CurationState:
                 ).fetchall()
             known = {stage: key for stage, key, _ in held}
             if missing := tuple(stage for stage, key in keys.items() if known.get(stage) != key):
-                written = next((text for each in held if (text := json.loads(each[2]).get("caption"))), row[6])
-                yield _clip(folder, (*row[:6], written)), missing
+                clip = _clip(folder, row)
+                if not clip.caption:
+                    written = [json.loads(figures).get(WRITTEN) for stage, _, figures in held if stage not in missing]
+                    clip = replace(clip, caption=next((text for text in written if text), None))
+                yield clip, missing
 
     def add_figures(self, found: Sequence[MeasuredClip], keys: Mapping[str, str]) -> None:
         with self.state.work() as db:
@@ -170,10 +173,9 @@ class CurationState:
             errors = []
             for stage in stages:
                 figures, error = held.get(stage, ("{}", None))
-                found |= {
-                    name: value for name, value in json.loads(figures).items() if name == "caption" or name not in found
-                }
+                found |= {name: value for name, value in json.loads(figures).items() if name not in found}
                 errors += [error] if error else []
+            found["caption"] = found["caption"] or found.get(WRITTEN)
             found["error"] = "; ".join(dict.fromkeys(errors)) or None
             yield found
 

@@ -27,8 +27,8 @@ from .estimate import device_name, start_s
 from .keeping import check_keeping
 from .manifest import without_estimate
 from .opener import stand_in
+from .plan import check_whole, warn_outside
 from .plan import plan as make_plan
-from .plan import warn_outside
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,7 @@ class Engine:
         """Return a plan unchanged; resolve a request, with a warning about inputs outside the model's domain."""
         if isinstance(request, Plan):
             return request
+        check_whole(self.family.card)
         plan = self.plan(request, **fields)
         warn_outside(plan, 3)
         return plan

@@ -9,22 +9,29 @@ from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.registry import family_module
 from ..core.request import Request
-from ..weights import store, styles
+from ..weights import pairs, store, styles
 from . import recommend
 from .estimate import device_name, estimate
 
 
 def plan(
-    request: Request, card: Card | None = None, device: str | None = None, *, surveyed: Plan | None = None
-) -> Plan:
+    request: Request, card: Card | None = None, device: str | None = None, *, surveyed: Plan | None = None,
+    stage: bool = False,
+) -> Plan:  # fmt: skip
     """Resolve a request: all fields set and legal, with the estimated cost on `device` (a GPU's name, or as for `load`;
     None: the best of this machine). surveyed: an earlier plan of this request, whose clip is then not surveyed again
-    (engine/fill_plan.py). Raises RequestError, ModelError or MediaError."""
-    card = card or store.find(request.model)
+    (engine/fill_plan.py). stage: for some of the steps, as a workflow's samplers run them. Raises RequestError,
+    ModelError or MediaError."""
+    if card is None:
+        card = store.find(request.model)
+        if not stage:
+            check_whole(card)
     try:
         found = family_module(card.family).plan(request, card, store.known_cards())
     except RequestError as error:
         raise recommend.whole(error, request) from None
+    if card.doubts:
+        found = found.model_copy(update={"notes": (*card.doubts, *found.notes)})
     of_family = found.notes
     input_checks.check(found)
     found = trajectory.settle(found)
@@ -58,6 +65,23 @@ def plan(
         both |= {"start": max(cost.start, again.start), "measured": cost.measured and again.measured}
         cost = cost.model_copy(update=both)
     return found.model_copy(update={"estimate": cost})
+
+
+def check_whole(card: Card) -> None:
+    """RequestError if a model computes some of the steps of a clip only."""
+    if not card.stage:
+        return
+    files, own = pairs.both(card), (card.family, card.network.parameters, card.needs)
+    wanted = "HIGH:LOW, the files of both experts" if files is None else f"{files[0]}:{files[1]}"
+    raise RequestError(
+        f"{card.id} is one of two experts: alone it computes only some of the steps of a clip.",
+        field="model", value=card.id,
+        models=[
+            each.id for each in store.known_cards()
+            if each.network.experts > 1 and (each.family, each.network.parameters, each.needs) == own
+        ],
+        legal=f"{wanted}; or a workflow with a sampler for each (`kinema workflow run`)",
+    )  # fmt: skip
 
 
 def _marks_object(condition: Condition, fill: str) -> bool:

@@ -18,10 +18,11 @@ from ..core.whole import write_text as write_whole
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 SHOWN_FRAMES = 16
 """Of a moving picture."""
-SHOWN_HEIGHT_PX = 112
+SHOWN_HEIGHT_PX, GAP_PX = 112, 3
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f7f7f4; --card: #fff; --ink: #1b1c20; --soft: #5c5e66; --line: #dcdcd5;
@@ -47,7 +48,6 @@ figure { margin: 0; min-width: 0; } figcaption { font-size: 12.5px; line-height:
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 8px 28px; }
 .row { display: flex; flex-wrap: wrap; gap: 12px; }
 .row figure { width: min-content; } .row figcaption { min-width: 128px; }
-.pair { display: flex; gap: 3px; }
 .clip { background: 50% / 100% 100% no-repeat; border-radius: 4px; image-rendering: auto; }
 img.sheet { max-width: 100%; height: auto; border-radius: 6px; display: block; margin-top: 8px; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
@@ -105,24 +105,24 @@ class MovingPictures:
     """Small animations of clips as classes of a style sheet: each is in the page once, however often it is shown."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Path, tuple[int, int, int]] = {}
+        self._numbers: dict[tuple[Path, Path | None], tuple[int, int]] = {}
         self._rules: list[str] = []
 
-    def show(self, path: Path, label: str) -> str:
-        """The element that shows a clip, or a sentence if it cannot be read."""
-        if path not in self._numbers:
+    def show(self, path: Path, label: str, partner: Path | None = None) -> str:
+        """The element that shows a clip, or a sentence if it cannot be read. partner: a clip to its right, in step."""
+        if (path, partner) not in self._numbers:
             try:
-                moving, still, width = encoded(path)
+                moving, still, width = encoded(path, partner)
             except MediaError:
                 return f'<p class="soft">{text(label)}: cannot be read</p>'
             number = len(self._numbers)
-            self._numbers[path] = number, width, SHOWN_HEIGHT_PX
+            self._numbers[path, partner] = number, width
             self._rules.append(f".clip{number} {{ background-image: url({moving}); }}")
             self._rules.append(
                 f"@media (prefers-reduced-motion: reduce) {{ .clip{number} {{ background-image: url({still}); }} }}"
             )
-        number, width, height = self._numbers[path]
-        size = f"width:{width}px;height:{height}px"
+        number, width = self._numbers[path, partner]
+        size = f"width:{width}px;height:{SHOWN_HEIGHT_PX}px"
         return f'<div class="clip clip{number}" style="{size}" role="img" aria-label="{text(label)}"></div>'
 
     @property
@@ -130,30 +130,45 @@ class MovingPictures:
         return "\n".join(self._rules)
 
 
-def encoded(path: Path) -> tuple[str, str, int]:
-    """A clip as an animation in real time and as a still picture, both `data:` URIs, and their width. MediaError."""
+def encoded(path: Path, partner: Path | None = None) -> tuple[str, str, int]:
+    """A clip as an animation in real time and as a still picture, both `data:` URIs, and their width. partner: a clip
+    beside it. MediaError."""
+    from PIL import Image
+
+    columns, seconds = zip(*(_shown(each) for each in (path, partner) if each is not None))
+    width, count = sum(frames[0].width + GAP_PX for frames in columns) - GAP_PX, min(map(len, columns))
+    shown = [Image.new("RGB", (width, SHOWN_HEIGHT_PX), "gray") for _ in range(count)]
+    x = 0
+    for frames in columns:
+        for canvas, frame in zip(shown, frames):
+            canvas.paste(frame, (x, 0))
+        x += frames[0].width + GAP_PX
+    stream = io.BytesIO()
+    each_ms = max(20, round(1000 * seconds[0] / count))
+    shown[0].save(
+        stream, "WEBP", save_all=True, append_images=shown[1:], duration=each_ms, loop=0, quality=70, method=3
+    )
+    return data_uri(stream.getvalue(), "image/webp"), picture_uri(shown[count // 2]), width
+
+
+def _shown(path: Path) -> tuple[list[Image.Image], float]:
+    """Evenly spaced frames at SHOWN_HEIGHT_PX, and the seconds that they span."""
     from PIL import Image
 
     from ..media.sheet import chosen
 
     frames_FHWC, fps = first_frames(path)
-    picked = chosen(len(frames_FHWC), SHOWN_FRAMES)
     height, width = frames_FHWC.shape[1:3]
     wide = max(1, round(width * SHOWN_HEIGHT_PX / height))
     how = Image.Resampling.NEAREST if height * 2 <= SHOWN_HEIGHT_PX else Image.Resampling.LANCZOS
-    shown = [Image.fromarray(frames_FHWC[number]).resize((wide, SHOWN_HEIGHT_PX), how) for number in picked]
-    each_ms = max(20, round(1000 * len(frames_FHWC) / fps / len(shown)))
-    stream = io.BytesIO()
-    shown[0].save(
-        stream, "WEBP", save_all=True, append_images=shown[1:], duration=each_ms, loop=0, quality=70, method=3
-    )
-    return data_uri(stream.getvalue(), "image/webp"), picture_uri(shown[len(shown) // 2]), wide
+    picked = [Image.fromarray(frames_FHWC[number]) for number in chosen(len(frames_FHWC), SHOWN_FRAMES)]
+    return [picture.resize((wide, SHOWN_HEIGHT_PX), how) for picture in picked], len(frames_FHWC) / fps
 
 
-def picture_uri(picture: object) -> str:
+def picture_uri(picture: Image.Image) -> str:
     """A picture (PIL) as a `data:` URI."""
     stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=80)  # type: ignore[attr-defined]
+    picture.save(stream, "WEBP", quality=80)
     return data_uri(stream.getvalue(), "image/webp")
 
 

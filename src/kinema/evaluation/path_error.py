@@ -15,6 +15,7 @@ Frames in which the object is not seen do not count, and their share is reported
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,12 @@ def check(clip: JudgedClip) -> None:
 def measure(clip: JudgedClip) -> dict[str, Any]:
     """Return value (the mean over the objects, % of the shorter side; None if one was never seen), error_px, l1_px,
     seen (%), tracker, and the same for each of `objects`."""
-    tracker = resolved(clip)
+    tracker = resolved(clip.tracker, clip.paths, clip.domain)
     width, height = clip.info.width, clip.info.height
-    tracks = _by_probes(clip) if tracker == "probes" else _by_tracker(clip, tracker)
+    if tracker == "probes":
+        tracks = by_probes(clip.paths, clip.chunks())
+    else:
+        tracks = by_tracker(first_points(clip.paths), clip.frames, tracker, clip.device)
     objects = []
     for path, (points_F2, seen_F) in zip(clip.paths, tracks):
         wanted_F2 = positions(path, len(points_F2), (width, height))
@@ -90,12 +94,12 @@ def measure(clip: JudgedClip) -> dict[str, Any]:
     return {**means, "tracker": tracker, "objects": objects}
 
 
-def resolved(clip: JudgedClip) -> str:
+def resolved(tracker: str, paths: Sequence[Trajectory], domain: str) -> str:
     """The tracker. auto: the probes if the clip is of a model of Toyland and its objects can be told apart, else lk."""
-    if clip.tracker != "auto":
-        return clip.tracker
-    known = len(clip.paths) == 1 or all(any(looks_of(path)) for path in clip.paths)
-    return "probes" if clip.domain == DOMAIN and known else "lk"
+    if tracker != "auto":
+        return tracker
+    known = len(paths) == 1 or all(any(looks_of(path)) for path in paths)
+    return "probes" if domain == DOMAIN and known else "lk"
 
 
 def looks_of(path: Trajectory) -> tuple[str | None, str | None]:
@@ -107,12 +111,16 @@ def looks_of(path: Trajectory) -> tuple[str | None, str | None]:
     return (kind if kind in KINDS else None), (color if color in COLORS else None)
 
 
-def _by_probes(clip: JudgedClip) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(pixel indices (F, 2), whether the object is seen (F,)) of each path's object."""
+Track = tuple[np.ndarray, np.ndarray]
+"""Pixel indices (F, 2), (0, 0) is the centre of the top left pixel, and whether the object is seen (F,)."""
+
+
+def by_probes(paths: Sequence[Trajectory], chunks: Iterable[np.ndarray]) -> list[Track]:
+    """The track of each path's object, of a clip in parts of uint8 frames (F, H, W, 3)."""
     probes = load_probes()
-    looks = [looks_of(path) if len(clip.paths) > 1 else (None, None) for path in clip.paths]
-    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in looks]
-    for frames_FHWC in clip.chunks():
+    looks = [looks_of(path) if len(paths) > 1 else (None, None) for path in paths]
+    parts: list[list[Track]] = [[] for _ in looks]
+    for frames_FHWC in chunks:
         reading = probes.read(frames_FHWC)
         for found, (kind, color) in zip(parts, looks):
             track = track_object(reading, kind, color)
@@ -120,17 +128,25 @@ def _by_probes(clip: JudgedClip) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])) for found in parts]
 
 
-def _by_tracker(clip: JudgedClip, tracker: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """As `_by_probes`, from the first point of each path."""
-    starts = [tuple(float(part) for part in positions(path, clip.info.num_frames, (1, 1))[0]) for path in clip.paths]
+def first_points(paths: Sequence[Trajectory]) -> list[tuple[float, float]]:
+    """The first point of each path, in fractions of the frame."""
+    starts = [positions(path, 2, (1, 1))[0] for path in paths]
+    return [(float(x), float(y)) for x, y in starts]
+
+
+def by_tracker(
+    starts: Sequence[tuple[float, float]], frames: Callable[[], Iterable[np.ndarray]], tracker: str, device: str | None
+) -> list[Track]:
+    """The tracks of the objects at these points of the first frame (fractions), by lk, opencv or sam2. frames: gives
+    the clip's frames from the first, each time that it is called."""
     if tracker == "lk":
         from ..segmentation.point_track import track_points
 
-        tracks = track_points(clip.frames(), starts)  # type: ignore[arg-type]
+        tracks = track_points(frames(), list(starts))
     else:
         from ..segmentation.mask_centre import track_mask
         from ..segmentation.start import Start
 
         by: Any = tracker
-        tracks = [track_mask(clip.frames(), Start(click=each), by=by, device=clip.device) for each in starts]  # type: ignore[arg-type]
+        tracks = [track_mask(frames(), Start(click=each), by=by, device=device) for each in starts]
     return [(each.positions_F2, each.seen_F) for each in tracks]

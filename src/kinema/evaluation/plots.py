@@ -55,28 +55,22 @@ def histogram(values: Sequence[float], mean: float | None, low: float | None, hi
 
 
 def forest(rows: Sequence[tuple[str, float, float, float, str]]) -> str:
-    """Differences with intervals, one line each: (name, difference, low, high, class of its colour). Every line is
-    drawn in units of half its interval's width, so that figures of several units fit on one plot. "" without rows."""
+    """Differences with intervals, one line each: (name, difference, low, high, class of its colour). Each line has its
+    own scale, so that figures of several units fit on one plot. "" without rows."""
     if not rows:
         return ""
-    scaled = []
-    for name, value, low, high, kind in rows:
-        unit = max((high - low) / 2, abs(value) / 8, 1e-12)
-        scaled.append((name, value / unit, low / unit, high / unit, kind))
-    most = max(2.0, *(abs(end) for _, *ends, _ in scaled for end in ends))
     width, height = 640, ROW_PX * len(rows) + 8
     middle, half = LABELS_PX + (width - LABELS_PX) / 2, (width - LABELS_PX) / 2 - 12
 
-    def x(value: float) -> float:
-        return middle + value / most * half
-
     parts = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="0" y2="{height}"/>']
-    for place, (name, value, low, high, kind) in enumerate(scaled):
+    for place, (name, *values, kind) in enumerate(rows):
+        most = max(map(abs, values)) or 1.0
+        x, low, high = (middle + each / most * half for each in values)
         y = ROW_PX * place + ROW_PX / 2 + 4
         parts.append(f'<text x="0" y="{y + 4:.1f}">{text(name)}</text>')
         parts.append(
-            f'<g class="{kind}" stroke="currentColor" fill="currentColor"><line stroke-width="2" x1="{x(low):.1f}" '
-            f'x2="{x(high):.1f}" y1="{y}" y2="{y}"/><circle cx="{x(value):.1f}" cy="{y}" r="4"/></g>'
+            f'<g class="{kind}" stroke="currentColor" fill="currentColor"><line stroke-width="2" x1="{low:.1f}" '
+            f'x2="{high:.1f}" y1="{y}" y2="{y}"/><circle cx="{x:.1f}" cy="{y}" r="4"/></g>'
         )
     return _svg(width, height, "Differences with their intervals; the line in the middle is no difference", parts)
 

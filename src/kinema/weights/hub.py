@@ -57,13 +57,13 @@ def fetch(hub_id: str, on_event: OnEvent) -> Path:
     try:
         folder = Path(snapshot_download(hub_id, allow_patterns=PATTERNS, tqdm_class=counter(on_event)))
     except Exception as error:
-        raise ModelError(f"{hub_id}: cannot be fetched: {_reason(error)}") from None
+        raise ModelError(f"{hub_id}: cannot be fetched: {reason(error)}") from None
     if missing := incomplete(folder):
         raise ModelError(f"{hub_id}: fetched, but incomplete: {summary(missing)}. Pickled weights are never fetched.")
     return folder
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error of huggingface_hub as one sentence for users."""
     from huggingface_hub import constants, errors
 

@@ -14,7 +14,7 @@ from ..core.errors import KinemaError, ModelError
 from ..core.home import home
 from ..core.outside import exists, for_terminal
 from ..core.registry import find_card
-from . import added, hub, store
+from . import added, comfy_folders, hub, looked, store
 from .names import is_hub_id
 
 MOST_FILES, MOST_SHOWN = 200, 5
@@ -145,6 +145,42 @@ def add(path: Path) -> Card:
         more = f" and {len(inside) - MOST_SHOWN} more" if len(inside) > MOST_SHOWN else ""
         names = ", ".join(for_terminal(str(each), 300) for each in inside[:MOST_SHOWN])
         raise ModelError(f"{error} Files in it that can be added one by one: {names}{more}.") from None
+
+
+@dataclass(frozen=True)
+class AddedFolders:
+    """What was added of ComfyUI's folders, and the networks that were not: (file, what it is and why)."""
+
+    models: tuple[Card, ...]
+    refused: tuple[tuple[Path, str], ...]
+
+
+def add_folders(found: comfy_folders.ComfyFolders) -> AddedFolders:
+    """Add every supported network in ComfyUI's folders, experts that belong together as one model. Their other parts
+    are found in these folders from then on. ModelError if there is none."""
+    comfy_folders.remember(found)
+    models: dict[str, Card] = {}
+    refused: list[tuple[Path, str]] = []
+    for file in found.files():
+        try:
+            card = store.add(file)
+            models[card.id] = card
+        except (ModelError, OSError) as error:
+            refused.append((file, _why(file, error)))
+    if not models:
+        names = "; ".join(f"{file.name}: {why}" for file, why in refused[:MOST_SHOWN])
+        raise ModelError(f"No video model of Kinema in {len(refused)} files{f': {names}' if names else ''}.")
+    return AddedFolders(tuple(models.values()), tuple(refused))
+
+
+def _why(file: Path, error: Exception) -> str:
+    """What a file that was not added is, and why it was not."""
+    try:
+        found = looked.look(str(file))
+    except (KinemaError, OSError):
+        return str(error).removeprefix(f"{file}: ").removeprefix(f"{file.resolve()}: ")
+    why = found.why.removeprefix(f"{file}: ").removeprefix(f"{file.resolve()}: ")
+    return why if found.what in why else f"{found.what}: {why}"
 
 
 def gigabytes(num_bytes: int) -> str:

@@ -8,12 +8,20 @@ from pathlib import Path
 
 ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pth", ".pt", ".bin")
 
+PLAIN = ("diffusion_pytorch_model", "model", "pytorch_model")
+PARTS = ("transformer", "high_noise_model", "low_noise_model")
+
 HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
 
 def model_name(path: Path) -> str:
     """The name of a model's folder or file. A snapshot folder in the Hugging Face cache takes the name of its
-    repository."""
+    repository; a file that is called as in every repository takes that of its folder, with the folder above it if that
+    is one of a repository's parts (Wan2.2-T2V-A14B high_noise_model)."""
+    if path.parent.name and not path.is_dir() and file_name(path) in PLAIN:
+        folder = path.parent
+        above = model_name(folder.parent) if folder.name in PARTS and folder.parent.name else ""
+        return f"{above} {model_name(folder)}".strip()
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         return path.parent.parent.name.split("--")[-1]
     return path.name if path.is_dir() else file_name(path)

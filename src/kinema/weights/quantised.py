@@ -6,17 +6,21 @@ Kinema dequantises float8, plain or scaled per tensor or per row. Every other ki
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import KinemaError, ModelError
 from ..core.outside import for_terminal, parse_json
 from .configs import Config
+from .gguf_header import gguf_header, is_gguf
 from .headers import Entries, header, small
 
 FLOAT8 = ("F8_E4M3", "F8_E5M2")
 READ = ("float8_e4m3fn", "float8_e5m2")
+PLAIN = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 NAMES = {
     "mxfp8": "MXFP8 (float8 in blocks of 32 with a scale each)",
     "nvfp4": "NVFP4 (4-bit float in blocks of 16)",
@@ -46,10 +50,33 @@ def refuse(path: Path) -> None:
         if any(path.glob("*.gguf")) and not any(path.rglob("*.safetensors")):
             raise _refused(path, NAMES["gguf"])
     elif path.is_file():
-        if path.suffix.lower() == ".gguf" or _starts(path, b"GGUF"):
+        if path.suffix.lower() == ".gguf" or is_gguf(path):
             raise _refused(path, NAMES["gguf"])
         if path.suffix.lower() == ".safetensors" and (kind := kind_of(path, header(path))) not in (None, *READ):
             raise _refused(path, str(kind))
+
+
+def words(path: Path) -> str:
+    """How the weights of a file, or of the largest network in a folder, are stored: a type or a quantisation.
+    ModelError for a damaged file."""
+    if path.is_dir():
+        for config in (path / "config.json", *sorted(path.glob("*/config.json"))):
+            found = Config.maybe(config)
+            if found is not None and found.has("quantization_config"):
+                return _method(found)
+        files = sorted(path.rglob("*.safetensors"), key=lambda file: file.stat().st_size)
+        return words(files[-1]) if files else "no weights"
+    if is_gguf(path):
+        return " ".join(["GGUF", ", ".join(gguf_header(path).kinds[:3])])
+    entries = header(path)
+    if kind := kind_of(path, entries):
+        return f"{kind}, scaled" if kind in READ and scaled(entries) else kind
+    types = Counter[str]()
+    for name, entry in entries.items():
+        if name != "__metadata__":
+            types[entry["dtype"]] += prod(entry["shape"])
+    most = types.most_common(1)
+    return PLAIN.get(most[0][0], most[0][0]) if most else "no weights"
 
 
 def kind_of(file: Path, entries: Entries) -> str | None:
@@ -134,11 +161,3 @@ def _refused(path: Path, kind: str) -> ModelError:
         f"{path}: its weights are quantised as {kind}, which is not supported. "
         "Supported are float32, float16, bfloat16 and float8 (plain, or scaled per tensor or row)."
     )
-
-
-def _starts(path: Path, mark: bytes) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(mark)) == mark
-    except OSError:
-        return False

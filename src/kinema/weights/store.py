@@ -19,7 +19,7 @@ from ..core.home import home
 from ..core.json_state import JsonState, StateNewer
 from ..core.outside import exists, for_terminal, of_kind
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
-from . import added, hub, quantised
+from . import added, hub, pairs, published_files, quantised
 from .complete import missing_files
 from .configs import Config
 from .convert import PICKLES
@@ -48,8 +48,12 @@ def own_place(card: Card) -> Path | None:
 
 
 def added_cards() -> list[Card]:
-    """The cards of the added models, read from their files. Unreadable models are left out; `troubles` names them."""
-    return [found for found in map(_added_card, added.read(_list()).entries) if isinstance(found, Card)]
+    """The cards of the added models, read from their files; after those of pairs, each of their files alone. Unreadable
+    models are left out; `troubles` names them."""
+    found = [card for card in map(_added_card, added.read(_list()).entries) if isinstance(card, Card)]
+    names = {card.id.lower() for card in found}
+    halves = [half for card in found for half in pairs.halves(card, _at) if half.id.lower() not in names]
+    return [*found, *halves]
 
 
 def troubles() -> dict[str, str]:
@@ -60,7 +64,8 @@ def troubles() -> dict[str, str]:
 
 
 def find(model: str) -> Card:
-    """The card of a name, alias, folder or file, or of a hub id that is known or was pulled. ModelError if the model is
+    """The card of a name, alias, folder or file, or of a hub id that is known or was pulled. A file that is one of a
+    pair stands for both if the other is found; HIGH:LOW names two files, FILE: one alone. ModelError if the model is
     none of these, or if it was added and its files are missing or unreadable."""
     cards = known_cards()
     card = find_card(model, cards)
@@ -69,10 +74,22 @@ def find(model: str) -> Card:
             if entry.id.lower() == model.lower() and isinstance(error := _added_card(entry), ModelError):
                 raise error
     if card is None and (place := _existing_path(model) or fetched(model)) is not None:
-        card = recognise(place)
+        card = pairs.whole(recognise(place))
+    if card is None:
+        card = pairs.named(model, recognise)
     if card is None:
         raise unknown_model(model, cards)
     return complete(card)
+
+
+def alone(model: str) -> str:
+    """A file as a model for some of the steps, even if the other one of its pair is found; another model unchanged."""
+    place = _existing_path(model)
+    try:
+        half = place is not None and place.is_file() and pairs.both(recognise(place)) is not None
+    except ModelError:  # reported when it is used
+        half = False
+    return f"{model}:" if half else model
 
 
 def _list() -> Path:
@@ -83,11 +100,9 @@ def _added_card(entry: added.Added) -> Card | ModelError:
     """The card of an added model, or the error from reading it."""
     path = Path(entry.path)
     try:
-        if not exists(path):
+        card = _at(path) if exists(path) else pairs.named(entry.path, _at)
+        if card is None:
             return WeightsMissing(f"{entry.id}: its files were at {path}, which no longer exists.")
-        facts = path.stat()
-        # The header of a large file takes a while to read; a folder's configurations do not.
-        card = _recognised(path, facts.st_size, facts.st_mtime_ns) if path.is_file() else recognise(path)
         return card.model_copy(update={"id": entry.id})
     except OSError as error:
         return ModelError(f"The added model {entry.id} cannot be read: {path}: {error.strerror or error}.")
@@ -100,7 +115,8 @@ def recognise(path: Path) -> Card:
     it; the message names the kind of checkpoint if the files do."""
     if not (path.is_file() or path.is_dir()):
         raise ModelError(f"{path}: not a regular file or folder.")
-    whole_path = path.resolve()
+    # A link to a file keeps its own name: the hub's cache links names to hashes.
+    whole_path = path.parent.resolve() / path.name if path.is_file() else path.resolve()
     quantised.refuse(whole_path)
     for name in family_names():
         try:
@@ -114,6 +130,12 @@ def recognise(path: Path) -> Card:
         f"{path}: {_declared(whole_path)}not a supported checkpoint. Supported are folders with model_index.json and "
         ".safetensors files of a family that `kinema models` lists."
     )
+
+
+def _at(path: Path) -> Card:
+    """As `recognise`. The header of a large file takes a while to read, so its card is cached."""
+    facts = path.stat()
+    return _recognised(path, facts.st_size, facts.st_mtime_ns) if path.is_file() else recognise(path)
 
 
 @lru_cache(maxsize=100)
@@ -134,21 +156,22 @@ def _declared(path: Path) -> str:
 
 
 def add(path: Path) -> Card:
-    """Add a checkpoint folder or file to the list of models and return its card."""
-    if not exists(path):
+    """Add a checkpoint folder, a file, or the two files of a pair (HIGH:LOW) to the list of models and return its card.
+    A file whose other expert is found is added with it."""
+    card = pairs.whole(recognise(path)) if exists(path) else pairs.named(str(path), recognise)
+    if card is None:
         raise ModelError(f"{path}: no such folder or file.")
-    card = recognise(path)
-    name = card.id
+    name, place = card.id, pairs.text(card)
 
     def with_it(entries: tuple[added.Added, ...]) -> list[added.Added]:
         nonlocal name
-        others = [other for other in entries if other.path != card.path]
+        others = [other for other in entries if other.path != place]
         taken = {name.lower() for known in built_in_cards() for name in (known.id, *known.aliases)}
         taken |= {other.id.lower() for other in others}
         if name.lower() in taken:
             number = next(n for n in range(2, 1000) if f"{card.id}-{n}".lower() not in taken)
             name = f"{card.id}-{number}"
-        return [*others, added.Added(name, str(card.path))]
+        return [*others, added.Added(name, place)]
 
     added.change(_list(), with_it)
     return card.model_copy(update={"id": name})
@@ -161,6 +184,8 @@ def locate(card: Card) -> Path:
     if place is not None:
         if card.path is not None and not exists(place):
             raise WeightsMissing(f"{card.id}: its files were at {place}, which no longer exists.")
+        if card.second_path is not None and not exists(Path(card.second_path)):
+            raise WeightsMissing(f"{card.id}: its other file was at {card.second_path}, which no longer exists.")
         if card.path is None and not any(place.rglob("*.safetensors")):
             raise WeightsMissing(f"{card.id}: its files are missing from this installation ({card.builtin}).")
         return place
@@ -201,6 +226,8 @@ def pull(model: str, on_event: OnEvent = ignore) -> Path:
     """Fetch a model from the hub into the Hugging Face cache (resumable) and return its folder. Built-in and added
     models need no download. ModelError if the download fails or is incomplete. on_event: receives `Progress("fetch",
     megabytes, total megabytes)`."""
+    if model in published_files.FILES:
+        return published_files.fetch(model, on_event)
     card = find_card(model, known_cards())
     if card is not None and card.hub is None:
         return locate(card)
@@ -248,6 +275,7 @@ def check(card: Card) -> list[str]:
     """Descriptions of the problems of the card's files; empty if there are none. Reads headers, not weights."""
     location = _place(card)
     weights = [location] if location.is_file() else sorted(location.rglob("*.safetensors"))
+    weights += [Path(card.second_path)] if card.second_path is not None else []
     problems = [] if weights else [f"{location}: contains no .safetensors file"]
     for file in weights:
         try:

@@ -20,6 +20,8 @@ DESCRIPTIONS = "styles.json"
 """File next to the built-in adapters: name -> description."""
 _DOWN = re.compile(r"(?:lora_A|lora_down|lora\.down|_lora\.down)(?:\.\w+)?\.weight$|\.lora_A$")
 
+_DIFFERENCES = (".diff", ".diff_b", ".diff_m")
+
 
 @dataclass(frozen=True)
 class StyleFacts:
@@ -132,6 +134,12 @@ def check(plan: Plan) -> None:
             )  # fmt: skip
 
 
+def adapter(file: Path) -> StyleFacts | None:
+    """The facts of a file if it is an adapter."""
+    found = _facts(file.stem, file, False, "")
+    return None if found.problem else found
+
+
 def _facts(name: str, place: Path, ships: bool, description: str) -> StyleFacts:
     try:
         file = adapter_file(place)
@@ -148,7 +156,7 @@ def _facts(name: str, place: Path, ships: bool, description: str) -> StyleFacts:
         or "",
         trigger=_first(notes, "trigger", "trigger_words", "modelspec.trigger_phrase", "trigger_phrase"),
         rank=ranks.most_common(1)[0][0] if ranks else None, bytes=file.stat().st_size,
-        problem="" if ranks or any(".diff" in key for key in entries) else f"{file}: not an adapter file.",
+        problem="" if ranks or any(key.endswith(_DIFFERENCES) for key in entries) else f"{file}: not an adapter file.",
     )  # fmt: skip
 
 

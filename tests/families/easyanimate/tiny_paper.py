@@ -32,6 +32,7 @@ def parts(**changes):
     for p in transformer.parameters():
         if not p.any():
             p.data.normal_(std=0.2)
+    transformer.proj_out.weight.data.normal_(std=0.2)
     tokenizer = build_tokenizer(CAPTIONS, max_length=8)
     config = T5Config(
         vocab_size=len(tokenizer), d_model=12, d_kv=6, d_ff=16, num_heads=2, num_layers=1, dropout_rate=0.0,

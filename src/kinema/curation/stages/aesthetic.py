@@ -28,16 +28,20 @@ class Aesthetic:
         self.head: Head | None = None
         self.encoder: TextAndPictures | None = None
 
-    def open(self) -> None:
-        """Raises RequestError without the head's file, WeightsMissing without CLIP, ModelError for another file."""
+    def check(self) -> None:
+        """Raises RequestError without the head's file, WeightsMissing without CLIP."""
         if not self.file or not Path(self.file).is_file():
             raise RequestError(
                 "The stage aesthetic requires the file of a predictor, which Kinema does not ship: "
                 "aesthetic.head=FILE, sa_0_4_vit_l_14_linear.pth or sac+logos+ava1-l14-linearMSE.pth.",
                 field="aesthetic.head", value=self.file, legal="a file",
             )  # fmt: skip
-        self.head = aesthetic_head(Path(self.file))
         folder_of(self.clip)
+
+    def open(self) -> None:
+        """Raises the errors of `check`, and ModelError for another file."""
+        self.check()
+        self.head = aesthetic_head(Path(self.file))
         self.encoder = text_and_pictures(self.clip, self.device)
 
     def measure(self, clip: CutClip) -> dict[str, Any]:

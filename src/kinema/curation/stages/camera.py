@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...features import flow
 from ...features.motion_filter import measure
 from ..reading import FrameRequest
@@ -19,7 +21,8 @@ REQUEST = FrameRequest(most=33, side_px=192, fps=8.0)
 
 class CameraMotion:
     """`camera_moves`: 1 where an affine map moves the margin of the frame, else 0. `flow_score`: mean length of the
-    flow in px per frame on a canvas of 480 px. `draw_weight`: Tora's relative frequency in training."""
+    flow in px per frame on a canvas of 480 px. `draw_weight`: Tora's relative frequency in training. `shake`: half of
+    the mean change from frame to frame of what most of the frame does: 0 for a steady move."""
 
     name, version = "camera", 1
     columns: tuple[Column, ...] = (
@@ -29,6 +32,7 @@ class CameraMotion:
         Column("motion_explained", "float", "motion that one map explains"),
         Column("flow_score", "float", "flow score", "px at 480 px"),
         Column("draw_weight", "float", "weight in training"),
+        Column("shake", "float", "shake", PER_S),
     )
 
     def __init__(self, settings: CurationSettings) -> None:
@@ -46,9 +50,19 @@ class CameraMotion:
         frames_FHWC = part.frames(most=REQUEST.most, side_px=REQUEST.side_px, fps=REQUEST.fps)
         if len(frames_FHWC) < 2:
             return {column.name: None for column in self.columns}
-        found = measure(self.estimate(frames_FHWC), fps)
+        flow_FHW2 = self.estimate(frames_FHWC)
+        found = measure(flow_FHW2, fps)
         return {
             "camera_moves": int(found.camera_moves), "camera_margin": found.camera_margin,
             "camera_speed": found.camera_speed, "motion_explained": found.explained, "flow_score": found.score,
-            "draw_weight": found.weight,
+            "draw_weight": found.weight, "shake": shake(flow_FHW2) * fps,
         }  # fmt: skip
+
+
+def shake(flow_FHW2: np.ndarray) -> float:
+    """Half of the mean length of the change of the median motion, in shorter sides per frame; 0 for fewer than two
+    flows."""
+    if len(flow_FHW2) < 2:
+        return 0.0
+    steps_F2 = np.median(flow_FHW2.reshape(len(flow_FHW2), -1, 2), 1)
+    return float(np.hypot(*np.diff(steps_F2, axis=0).T).mean()) / 2 / min(flow_FHW2.shape[1:3])

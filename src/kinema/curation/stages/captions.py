@@ -17,7 +17,7 @@ from ...core.errors import RequestError, WeightsMissing
 from ...http.chat import Chat, Endpoint
 from ..caption_writers import CaptionWriter, EndpointCaptions, VisionModelCaptions
 from ..reading import FrameRequest
-from ..stage import Column, CurationSettings, CutClip
+from ..stage import WRITTEN, Column, CurationSettings, CutClip
 
 MIDDLE, SPREAD = FrameRequest(most=1, side_px=448), FrameRequest(most=8, side_px=448)
 MERGES = ("clip", "svd")
@@ -25,8 +25,9 @@ CHANCES = (0.5, 0.25, 0.25)
 
 
 class ClipCaptions:
-    """`caption`; `caption_from`: "file", or the model's name with ":frame", ":clip" or ":summary". With merge=svd also
-    the three captions.
+    """`caption_written`: for clips without one of their own; it becomes the clip's caption for later stages and in the
+    table. `caption_from`: "file", or the model's name with ":frame", ":clip" or ":summary". With merge=svd also the
+    three captions.
 
     Options: `url`, `model`, `key_env`, `timeout_s`, `tries` of an endpoint, or `folder` of a vision model; `merge`:
     "clip" (default) describes the whole clip in one request, "svd" makes three captions. Without an endpoint or folder,
@@ -34,7 +35,7 @@ class ClipCaptions:
 
     name, version = "captions", 1
     columns: tuple[Column, ...] = (
-        Column("caption", "text", "caption"),
+        Column(WRITTEN, "text", "caption by a model"),
         Column("caption_from", "text", "caption written by"),
         Column("caption_of_frame", "text", "caption of the middle frame"),
         Column("caption_of_clip", "text", "caption of the clip"),
@@ -58,33 +59,37 @@ class ClipCaptions:
             )  # fmt: skip
         self.writer: CaptionWriter | None = None
 
-    def open(self) -> None:
+    def check(self) -> None:
         """Raises ModelError for a missing key or library, WeightsMissing for a missing folder."""
         if self.endpoint is not None:
-            chat = Chat(self.endpoint)
-            chat.check()
-            self.writer = EndpointCaptions(chat)
+            Chat(self.endpoint).check()
+        elif self.folder and not Path(self.folder).is_dir():
+            raise WeightsMissing(f"captions.folder: no such folder: {self.folder}.")
+
+    def open(self) -> None:
+        """Raises the errors of `check`, and ModelError for a folder of anything else."""
+        self.check()
+        if self.endpoint is not None:
+            self.writer = EndpointCaptions(Chat(self.endpoint))
         elif self.folder:
-            if not Path(self.folder).is_dir():
-                raise WeightsMissing(f"captions.folder: no such folder: {self.folder}.")
             self.writer = VisionModelCaptions(Path(self.folder), self.device)
 
     def measure(self, clip: CutClip) -> dict[str, Any]:
         if (clip.caption or "").strip():
-            return {"caption": " ".join((clip.caption or "").split()), "caption_from": "file"}
+            return {"caption_from": "file"}
         if self.writer is None:
-            return {"caption": None, "caption_from": None}
+            return {}
         spread_FHWC = clip.frames(most=SPREAD.most, side_px=SPREAD.side_px)
         if self.merge == "clip":
             return {
-                "caption": self.writer.of_frames(spread_FHWC), "caption_from": f"{self.writer.name}:clip",
+                WRITTEN: self.writer.of_frames(spread_FHWC), "caption_from": f"{self.writer.name}:clip",
             }  # fmt: skip
         frame = self.writer.of_frames(clip.frames(most=MIDDLE.most, side_px=MIDDLE.side_px))
         moving = self.writer.of_frames(spread_FHWC)
         three = (frame, moving, self.writer.of_both(frame, moving))
         drawn = draw(clip.id)
         return {
-            "caption": three[drawn], "caption_from": f"{self.writer.name}:{('frame', 'clip', 'summary')[drawn]}",
+            WRITTEN: three[drawn], "caption_from": f"{self.writer.name}:{('frame', 'clip', 'summary')[drawn]}",
             "caption_of_frame": frame, "caption_of_clip": moving, "caption_of_both": three[2],
         }  # fmt: skip
 

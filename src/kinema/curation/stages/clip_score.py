@@ -27,9 +27,11 @@ class ClipScore:
         self.model, self.device = settings.option(self.name, "model", DEFAULT), settings.device
         self.encoder: TextAndPictures | None = None
 
-    def open(self) -> None:
+    def check(self) -> None:
         """Raises WeightsMissing."""
         folder_of(self.model)
+
+    def open(self) -> None:
         self.encoder = text_and_pictures(self.model, self.device)
 
     def measure(self, clip: CutClip) -> dict[str, Any]:

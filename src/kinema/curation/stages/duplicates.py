@@ -8,7 +8,8 @@ functions", 2010): recompression, scaling and brightness hardly change it, small
 of the first twelve seconds are hashed; frames too flat to tell apart have no hash.
 
 Two clips are copies if, at some offset in time, the median distance of their frames is at most MOST_BITS and the
-overlap covers SHARE of the shorter one. `across` compares each clip, in order of names, with those before it that are
+overlap covers SHARE of the shorter one, and if their mean colours (chroma of 4 x 4 cells: the hashes see only
+brightness) are near. `across` compares each clip, in order of names, with those before it that are
 no copies themselves, and finds candidates by equal quarters of hashes.
 """
 
@@ -29,6 +30,8 @@ GRID, LOW = 32, 8
 FLAT = 2.5
 """Frames whose gray levels deviate by less than this from their mean have no hash."""
 MOST_BITS = 10
+CELLS, MOST_CHROMA = 4, 9.0
+"""Mean difference of the chroma of all cells, of 255, up to which clips have the same colours."""
 SHARE = 0.6
 BANDS = 4
 LARGEST_BUCKET = 64
@@ -36,12 +39,14 @@ LARGEST_BUCKET = 64
 
 
 class Duplicates:
-    """`frame_hashes`: 64-bit hashes in hexadecimal, "-" for a flat frame. `duplicate_of`: the id of the first clip of
+    """`frame_hashes`: 64-bit hashes in hexadecimal, "-" for a flat frame. `mean_colours`: Cr and Cb of 4 x 4 cells, in
+    hexadecimal. `duplicate_of`: the id of the first clip of
     which this one is a copy; `duplicate_bits`: the median number of bits in which their frames differ, of 63."""
 
     name, version = "duplicates", 1
     columns: tuple[Column, ...] = (
         Column("frame_hashes", "text", "hashes of frames"),
+        Column("mean_colours", "text", "chroma of 4 x 4 cells"),
         Column("duplicate_of", "text", "copy of"),
         Column("duplicate_bits", "float", "distance to the original", "bits"),
     )
@@ -58,15 +63,19 @@ class Duplicates:
         fps = min(REQUEST.fps or clip.fps, clip.fps)
         head = replace(clip, stop=min(clip.stop, clip.start + max(1, int(REQUEST.most / fps * clip.fps))))
         frames_FHWC = head.frames(most=REQUEST.most, side_px=REQUEST.side_px, fps=REQUEST.fps)
-        return {"frame_hashes": " ".join(hashed(frame_HWC) for frame_HWC in frames_FHWC)}
+        return {
+            "frame_hashes": " ".join(hashed(frame_HWC) for frame_HWC in frames_FHWC),
+            "mean_colours": mean_colours(frames_FHWC).tobytes().hex(),
+        }
 
     def across(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
         index = KnownClips()
         for row in sorted(rows, key=lambda row: str(row["id"])):
             hashes_K = parsed_hashes(row.get("frame_hashes"))
-            found = index.nearest(hashes_K)
+            colours_N = np.frombuffer(bytes.fromhex(str(row.get("mean_colours") or "")), np.uint8)
+            found = index.nearest(hashes_K, colours_N)
             if found is None:
-                index.add(str(row["id"]), hashes_K)
+                index.add(str(row["id"]), hashes_K, colours_N)
             else:
                 yield str(row["id"]), {"duplicate_of": found[0], "duplicate_bits": found[1]}
 
@@ -81,6 +90,15 @@ def hashed(frame_HWC: np.ndarray) -> str:
         return "-"
     low_N = cv2.dct(small_HW)[:LOW, :LOW].reshape(-1)[1:]
     return np.packbits(np.concatenate([[False], low_N > np.median(low_N)])).tobytes().hex()
+
+
+def mean_colours(frames_FHWC: np.ndarray) -> np.ndarray:
+    """Cr and Cb of CELLS x CELLS cells, mean over the frames, uint8 (2 * CELLS^2,)."""
+    import cv2
+
+    small = [cv2.resize(one, (CELLS, CELLS), interpolation=cv2.INTER_AREA) for one in frames_FHWC]
+    mean_HWC = np.mean(small, 0).round().astype(np.uint8)
+    return cv2.cvtColor(mean_HWC, cv2.COLOR_RGB2YCrCb)[..., 1:].reshape(-1)
 
 
 def parsed_hashes(text: Any) -> list[int | None]:
@@ -114,25 +132,28 @@ class KnownClips:
     """The clips that are no copies, by the quarters of their hashes."""
 
     def __init__(self) -> None:
-        self._hashes: list[tuple[str, list[int | None]]] = []
+        self._known: list[tuple[str, list[int | None], np.ndarray]] = []
         self._places: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
 
-    def add(self, name: str, hashes_K: list[int | None]) -> None:
-        number = len(self._hashes)
-        self._hashes.append((name, hashes_K))
+    def add(self, name: str, hashes_K: list[int | None], colours_N: np.ndarray) -> None:
+        number = len(self._known)
+        self._known.append((name, hashes_K, colours_N))
         for key in _quarters(hashes_K):
             if len(self._places[key]) < LARGEST_BUCKET:
                 self._places[key].append(number)
 
-    def nearest(self, hashes_K: list[int | None]) -> tuple[str, float] | None:
+    def nearest(self, hashes_K: list[int | None], colours_N: np.ndarray) -> tuple[str, float] | None:
         """The nearest known clip and its distance, the first of equals; None if none is a copy."""
         candidates = sorted({number for key in _quarters(hashes_K) for number in self._places.get(key, ())})
         best: tuple[float, int] | None = None
         for number in candidates:
-            found = distance(self._hashes[number][1], hashes_K)
+            _, known_K, known_N = self._known[number]
+            if np.abs(known_N.astype(np.int16) - colours_N).mean() > MOST_CHROMA:
+                continue
+            found = distance(known_K, hashes_K)
             if found is not None and found <= MOST_BITS and (best is None or found < best[0]):
                 best = (found, number)
-        return None if best is None else (self._hashes[best[1]][0], best[0])
+        return None if best is None else (self._known[best[1]][0], best[0])
 
 
 def _quarters(hashes_K: list[int | None]) -> set[tuple[int, int]]:

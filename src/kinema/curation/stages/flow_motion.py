@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import RequestError
 from ...features import flow
 from ..reading import FrameRequest
 from ..stage import Column, CurationSettings, CutClip
@@ -65,8 +66,16 @@ class FlowMotion:
         self.device, self.weights = settings.device, settings.option(measure.name, "weights")
         self.estimate: flow.Estimate | None = None
 
-    def open(self) -> None:
+    def check(self) -> None:
         """Raises RequestError where RAFT's weights or torchvision are missing."""
+        if self.how.method == "raft" and (why := flow.why_not("raft", self.weights)):
+            raise RequestError(
+                why.replace("raft_weights=FILE", f"{self.name}.weights=FILE"), field=f"{self.name}.weights",
+                value=self.weights, legal="a file",
+            )  # fmt: skip
+
+    def open(self) -> None:
+        self.check()
         if self.how.method == "farneback":
             self.estimate = farneback
         else:

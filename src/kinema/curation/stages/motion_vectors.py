@@ -4,7 +4,8 @@ Legend: N vectors of a frame.
 
 FFmpeg exports the vectors of H.264, MPEG-1, 2 and 4 and H.263. A vector leads from a block to its source in another
 frame; which frame that is, it does not say. A P frame is predicted from the I or P frame before it, so its vectors are
-divided by that distance. B frames can refer to each other (pyramids), so theirs count only in a clip without P frames.
+divided by that distance. B frames can refer to each other (pyramids), so theirs are too short, but they see what moves
+to and fro between two P frames: the larger mean of both kinds counts.
 Encoders choose a few long, wrong vectors where the picture is flat: lengths are limited to the 95th percentile of the
 area. Clips without vectors (only I frames, other codecs) are measured by dense flow, in the same unit.
 """
@@ -45,17 +46,19 @@ class VectorMotion:
     def measure(self, clip: CutClip) -> dict[str, Any]:
         frames = list(clip.packets())
         side_px = min(clip.width, clip.height)
+        means = []
         for kind in ("P", "B"):
-            if lengths := frame_motions(frames, kind):
-                return {
-                    "vector_motion": float(np.mean(lengths)) / side_px * clip.fps,
-                    "vector_motion_from": "vectors",
-                }
+            if found := frame_motions(frames, kind):
+                lengths_N, spans_N = np.array(found).T
+                means.append(float(np.average(lengths_N, weights=spans_N)))
+        if means:
+            return {"vector_motion": max(means) / side_px * clip.fps, "vector_motion_from": "vectors"}
         return {"vector_motion": mean_flow(clip, FALLBACK), "vector_motion_from": "flow"}
 
 
-def frame_motions(frames: Sequence[CodecFrame], kind: str) -> list[float]:
-    """The mean motion in px per frame of each frame of a kind ("P" or "B") that has vectors to a known frame."""
+def frame_motions(frames: Sequence[CodecFrame], kind: str) -> list[tuple[float, int]]:
+    """Of each frame of a kind ("P" or "B") that has vectors to a known frame, its mean motion in px per frame, and the
+    number of frames that it stands for: encoders put fewer P frames where little moves."""
     anchors = [frame.number for frame in frames if frame.kind in "IP"]
     found = []
     for frame in frames:
@@ -69,7 +72,9 @@ def frame_motions(frames: Sequence[CodecFrame], kind: str) -> list[float]:
             if anchor is not None and len(vectors_N):
                 parts.append((_lengths(vectors_N) / abs(frame.number - anchor), _areas(vectors_N)))
         if parts:
-            found.append(limited_mean(np.concatenate([one[0] for one in parts]), np.concatenate([p[1] for p in parts])))
+            lengths_N, areas_N = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+            span = frame.number - before if kind == "P" and before is not None else 1
+            found.append((limited_mean(lengths_N, areas_N), span))
     return found
 
 

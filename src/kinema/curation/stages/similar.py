@@ -51,9 +51,11 @@ class Similar:
             )  # fmt: skip
         self.encoder: TextAndPictures | None = None
 
-    def open(self) -> None:
+    def check(self) -> None:
         """Raises WeightsMissing."""
         folder_of(self.model)
+
+    def open(self) -> None:
         self.encoder = text_and_pictures(self.model, self.device)
 
     def measure(self, clip: CutClip) -> dict[str, Any]:

@@ -10,6 +10,7 @@ union of the boxes.
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,10 @@ LEAST_PART, LEAST_PART_PX = 0.05, 3
 """Connected ink is part of a letter from this share of the box's height and this area; ink at the border is not."""
 LEAST_KEPT = 0.6
 """A box is not narrowed below this share of its width, or half of it of its height."""
-LEAST_SCORE, LEAST_LETTERS = 0.5, 2
-"""A box is text if the recogniser reads so many characters in it with this confidence: shapes and textures are not."""
+FEWEST_LETTERS, FEW_LETTERS = 2, 3
+LEAST_SCORE, LEAST_SCORE_OF_FEW = 0.5, 0.9
+TALLEST = 0.35
+"""Letters are at most so high, of the frame's shorter side."""
 
 
 class TextArea:
@@ -59,8 +62,16 @@ class TextArea:
         self.reads = (self.request,)
         self.detector: Any = None
 
-    def open(self) -> None:
+    def check(self) -> None:
         """Raises RequestError without the extra `curate`."""
+        if importlib.util.find_spec("rapidocr") is None or importlib.util.find_spec("onnxruntime") is None:
+            raise RequestError(
+                f"The stage text_area requires RapidOCR and ONNX Runtime: {install_command('curate')}", field="stages",
+                value="text_area", legal="other stages",
+            )  # fmt: skip
+
+    def open(self) -> None:
+        self.check()
         self.detector = load_detector()
 
     def measure(self, clip: CutClip) -> dict[str, Any]:
@@ -75,13 +86,9 @@ class TextArea:
 
 
 def load_detector() -> Any:
-    """RapidOCR's detector and recogniser, on one thread. Raises RequestError if it is not installed."""
-    try:
-        from rapidocr import RapidOCR
-    except ImportError:
-        raise RequestError(
-            f"The stage text_area requires RapidOCR: {install_command('curate')}", field="stages", value="text_area"
-        ) from None
+    """RapidOCR's detector and recogniser, on one thread."""
+    from rapidocr import RapidOCR
+
     threads = "EngineConfig.onnxruntime"
     return RapidOCR(
         params={
@@ -97,11 +104,23 @@ def text_boxes(detector: Any, frame_HWC: np.ndarray) -> list[np.ndarray]:
     found = detector(np.ascontiguousarray(frame_HWC[..., ::-1]))
     if found.boxes is None:
         return []
+    tallest_px = TALLEST * min(frame_HWC.shape[:2])
+    boxes = zip(np.asarray(found.boxes, np.float32), found.txts or (), found.scores or (), strict=True)
     return [
-        tightened(frame_HWC, np.asarray(box_Q2, np.float32))
-        for box_Q2, text, score in zip(found.boxes, found.txts or (), found.scores or (), strict=True)
-        if score >= LEAST_SCORE and len("".join(text.split())) >= LEAST_LETTERS
+        tightened(frame_HWC, box_Q2)
+        for box_Q2, text, score in boxes
+        if is_text(text, score) and min(_sides(box_Q2)) <= tallest_px
     ]
+
+
+def is_text(text: str, score: float) -> bool:
+    """Whether what the recogniser read is text: shapes look like one or two letters."""
+    letters = len("".join(text.split()))
+    return letters >= FEWEST_LETTERS and score >= (LEAST_SCORE if letters > FEW_LETTERS else LEAST_SCORE_OF_FEW)
+
+
+def _sides(box_Q2: np.ndarray) -> tuple[float, float]:
+    return float(np.hypot(*(box_Q2[1] - box_Q2[0]))), float(np.hypot(*(box_Q2[3] - box_Q2[0])))
 
 
 def covered(boxes: list[np.ndarray], height: int, width: int) -> float:

@@ -17,7 +17,8 @@ from typing import Any
 from ...core.errors import RequestError
 from .bootstrap import LEVEL, Difference, difference_of_means
 from .contract import Row, Score, Yardstick, YardstickSettings
-from .run import GIVEN, OTHER, ordered, scored
+from .result import GIVEN, OTHER
+from .run import ordered, scored
 from .store import FILE, RowStore
 from .table import YARDSTICKS, chosen
 
@@ -67,9 +68,9 @@ def is_report(path: Path) -> bool:
     return (path / FILE).is_file()
 
 
-def compare(a: Path, b: Path, metrics: Sequence[str] = ()) -> Comparison:
-    """Compare the evaluations in two folders that `evaluate` has written rows to. metrics: only these. Raises
-    RequestError if a folder has no rows, or the two have no figure in common."""
+def compare(a: Path, b: Path, metrics: Sequence[str] = (), shown: tuple[Path, Path] | None = None) -> Comparison:
+    """Compare the evaluations in two folders that `evaluate` has written rows to. metrics: only these. shown: the paths
+    that the result names instead. Raises RequestError if a folder has no rows, or the two have no figure in common."""
     with contextlib.ExitStack() as stack:
         stores = []
         for path in (a, b):
@@ -89,7 +90,7 @@ def compare(a: Path, b: Path, metrics: Sequence[str] = ()) -> Comparison:
                 value=missing[0] if missing else None, legal=", ".join(names) or "evaluations with the same metrics",
             )  # fmt: skip
         found = [_compared(name, stores, [figures[name] for figures in known]) for name in wanted]
-    return Comparison(a, b, tuple(_adjusted(found)))
+    return Comparison(*(shown or (a, b)), tuple(_adjusted(found)))
 
 
 def _compared(

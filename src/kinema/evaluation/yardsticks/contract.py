@@ -32,6 +32,11 @@ class ClipFile:
     caption: str | None = None
     manifest: dict[str, Any] | None = None
 
+    @property
+    def shown(self) -> str:
+        """The name with the suffix of the file, for messages."""
+        return self.name + self.path.suffix
+
 
 @dataclass(frozen=True)
 class SetClip:

@@ -21,7 +21,7 @@ REPEATS = 4
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class FittedGaussian:
     """The normal distribution fitted to features. mean_D, factor_KD: float64; the covariance is factor^T factor, so it
     is never squared again, and sets with fewer samples than dimensions are exact. num: samples."""
 
@@ -30,7 +30,7 @@ class Gaussian:
     num: int
 
     @classmethod
-    def of(cls, features_ND: np.ndarray, sample: bool) -> Gaussian:
+    def of(cls, features_ND: np.ndarray, sample: bool) -> FittedGaussian:
         """Fit one. sample: divide the covariance by N - 1 (as numpy.cov), not by N. One feature has no covariance.
         ValueError for features that are not finite."""
         x_ND = np.asarray(features_ND, dtype=np.float64)
@@ -38,10 +38,13 @@ class Gaussian:
             raise ValueError(f"features of shape {x_ND.shape}: not finite numbers of shape (N, D)")
         mean_D = x_ND.mean(0)
         centred_ND = (x_ND - mean_D) / np.sqrt(max(len(x_ND) - sample, 1))
-        return cls(mean_D, centred_ND if len(x_ND) <= x_ND.shape[1] else np.linalg.qr(centred_ND, "r"), len(x_ND))
+        if len(x_ND) <= x_ND.shape[1]:
+            return cls(mean_D, centred_ND, len(x_ND))
+        factor_DD: np.ndarray = np.linalg.qr(centred_ND, "r")  # type: ignore[assignment]
+        return cls(mean_D, factor_DD, len(x_ND))
 
     @classmethod
-    def of_moments(cls, mean_D: np.ndarray, covariance_DD: np.ndarray, num: int) -> Gaussian:
+    def of_moments(cls, mean_D: np.ndarray, covariance_DD: np.ndarray, num: int) -> FittedGaussian:
         """From a mean and a covariance. Negative eigenvalues, which rounding leaves, count as 0."""
         values_D, vectors_DD = np.linalg.eigh(np.asarray(covariance_DD, dtype=np.float64))
         factor_DD = np.sqrt(np.maximum(values_D, 0.0))[:, None] * vectors_DD.T
@@ -57,7 +60,7 @@ class Gaussian:
         return self.num <= len(self.mean_D)
 
 
-def distance(a: Gaussian, b: Gaussian) -> float:
+def distance(a: FittedGaussian, b: FittedGaussian) -> float:
     """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), in squared units of the features; 0 or more.
 
     With S = F^T F, the eigenvalues of S_a S_b are the squared singular values of F_a F_b^T: their sum is the trace of
@@ -72,12 +75,12 @@ def distance(a: Gaussian, b: Gaussian) -> float:
 
 def of_features(a_ND: np.ndarray, b_ND: np.ndarray, sample: bool) -> float:
     """The distance of two sets of features."""
-    return distance(Gaussian.of(a_ND, sample), Gaussian.of(b_ND, sample))
+    return distance(FittedGaussian.of(a_ND, sample), FittedGaussian.of(b_ND, sample))
 
 
 def smaller_sets(measure: Callable[[np.ndarray, np.ndarray], float], num_a: int, num_b: int) -> dict[int, float]:
     """Mean distance by the number of samples of the first set, over random parts of both sets with a fixed seed.
-    measure: the distance of the samples with these indices. num_b = 0: the second set is statistics, and stays whole."""
+    measure: the distance of samples with these indices. num_b = 0: the second set is statistics, and stays whole."""
     generator = np.random.default_rng(0)
     found: dict[int, float] = {}
     for fraction in FRACTIONS:

@@ -60,9 +60,7 @@ class FrechetVideoDistance:
         least = min(len(rows), fixed.num if fixed is not None else num_against)
         facts["dimensions"] = width
         if least <= width:
-            facts["rank_deficient"] = (
-                f"{least} clips do not span {width} dimensions: compare only equal numbers of clips"
-            )
+            facts["rank_deficient"] = f"{least} clips span fewer than {width} dimensions: compare equal numbers only"
         if least >= frechet.LEAST_FOR_LIMIT:
             sizes = frechet.smaller_sets(measure, len(rows), num_against)
             facts["by_number_of_clips"] = {str(size): round(part, 6) for size, part in sizes.items()}
@@ -73,7 +71,7 @@ class FrechetVideoDistance:
     def difference(
         self, a: Sequence[Row], b: Sequence[Row], against: Sequence[Row], paired: bool
     ) -> bootstrap.Difference | None:
-        """Whether sets A and B are at different distances from a third. paired: clip i of A and of B belong together."""
+        """Whether sets A and B are at different distances from a third. paired: clip i of A and of B are a pair."""
         if min(len(a), len(b)) < 2:
             return None
         measure, num_against = self._distance([*a, *b], against)
@@ -82,7 +80,7 @@ class FrechetVideoDistance:
 
     def statistics(self, rows: Sequence[Row]) -> Row:
         """The row that stands for a whole set, to be saved (reference_statistics.py)."""
-        return as_row(frechet.Gaussian.of(stacked(rows), self.sample))
+        return as_row(frechet.FittedGaussian.of(stacked(rows), self.sample))
 
     def _distance(self, rows: Sequence[Row], against: Sequence[Row]) -> tuple[Any, int]:
         """(the distance of clips with these indices, the number of clips of the other set; 0 for statistics)."""
@@ -96,5 +94,5 @@ class FrechetVideoDistance:
             against
         )
 
-    def _fit(self, features_ND: np.ndarray) -> frechet.Gaussian:
-        return frechet.Gaussian.of(features_ND, self.sample)
+    def _fit(self, features_ND: np.ndarray) -> frechet.FittedGaussian:
+        return frechet.FittedGaussian.of(features_ND, self.sample)

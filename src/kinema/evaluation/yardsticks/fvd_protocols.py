@@ -121,7 +121,8 @@ def _middle(frames_FHWC: np.ndarray, side_px: int) -> np.ndarray:
 
 
 def _bilinear(frames_FHWC: np.ndarray, height: int, width: int, filtered: bool = False) -> np.ndarray:
-    """torch's bilinear resize (align_corners False), which the sources use; float32 in the range of the input. filtered: antialias."""
+    """torch's bilinear resize (align_corners False), which the sources use; float32, the range of the input. filtered:
+    antialias."""
     import torch
 
     if frames_FHWC.shape[1:3] == (height, width):

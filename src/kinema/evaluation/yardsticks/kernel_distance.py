@@ -89,7 +89,7 @@ class KernelDistance:
     def difference(
         self, a: Sequence[Row], b: Sequence[Row], against: Sequence[Row], paired: bool
     ) -> bootstrap.Difference | None:
-        """Whether sets A and B are at different distances from a third. paired: clip i of A and of B belong together."""
+        """Whether sets A and B are at different distances from a third. paired: clip i of A and of B are a pair."""
         if min(len(a), len(b), len(against)) < 2:
             return None
         x, y = stacked([*a, *b]), stacked(against)

@@ -104,7 +104,7 @@ def measure(task: MeasureTask, yardsticks: dict[str, Yardstick]) -> MeasuredRows
 
 def reason_of(error: KinemaError, file: ClipFile) -> str:
     """The message of an error without the path of the clip."""
-    return str(error).removeprefix(f"{file.path}: ").removeprefix(f"{file.name}: ")
+    return str(error).removeprefix(f"{file.path}: ").removeprefix(f"{file.name}: ").removesuffix(".")
 
 
 @contextlib.contextmanager

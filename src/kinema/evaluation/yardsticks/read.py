@@ -27,6 +27,8 @@ COMPANIONS = (".txt", ".json", ".jsonl", ".csv", ".md", ".html", ".npz", ".svg",
 STILLS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MASK = ".mask"
 """A clip NAME.mask.mp4 holds the mask of NAME.mp4, and is no clip of the set."""
+PATH = ".path"
+"""A file NAME.path.txt, .json or .svg holds the path that the object of NAME.mp4 was to follow."""
 MOST_BYTES = 2**30
 """Of the frames of one clip in memory. Of larger clips, fewer frames are read, and the report says how many."""
 
@@ -64,7 +66,7 @@ def find_clips(path: Path, what: str = "clips") -> ClipSet:
         try:
             found.clips.append(_clip_file(each, name, listed.get(each)))
         except MediaError as error:
-            found.refused.append((shown, captions.reason(error, each)))
+            found.refused.append((shown, captions.reason(error, each).removesuffix(".")))
     if not found.clips:
         shown = "; ".join(f"{name}: {why}" for name, why in found.refused[:3])
         raise RequestError(f"{path}: contains no clips{f' ({shown})' if shown else ''}.", field=what, value=str(path))
@@ -79,10 +81,17 @@ def is_clip_folder(path: Path) -> bool:
 
 def mask_of(clip: ClipFile) -> Path | None:
     """The mask clip next to a clip (MASK), if there is one."""
-    if not clip.path.parent.is_dir():
-        return None
-    start = f"{clip.path.stem}{MASK}."
-    return next((each for each in sorted(clip.path.parent.iterdir()) if each.name.startswith(start)), None)
+    return next((each for each in beside(clip) if each.name.startswith(f"{clip.path.stem}{MASK}.")), None)
+
+
+def beside(clip: ClipFile) -> list[Path]:
+    """The files next to a clip that tell about it: NAME.mask.mp4 (MASK), NAME.path.json and the like (PATH)."""
+    starts = tuple(f"{clip.path.stem}{each}." for each in (MASK, PATH))
+    try:
+        names = os.listdir(clip.path.parent)
+    except OSError:
+        return []
+    return [clip.path.with_name(name) for name in sorted(names) if name.startswith(starts)]
 
 
 def read_clip(file: ClipFile, partner: ClipFile | None = None) -> SetClip:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,22 @@ from ...core.errors import MediaError, RequestError
 from ...core.outside import parse_json
 from ...core.whole import whole
 from .contract import Row
-from .frechet import Gaussian
+from .frechet import FittedGaussian
 
 VERSION = 1
 MOST_BYTES = 2 * 2**30
+ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
 MATTERS = ("frames", "step", "start", "resize", "covariance", "features", "weights", "size_px", "frames_of_network")
 """Parts of a protocol that must be equal for a distance to mean something."""
 
 
-def as_row(found: Gaussian) -> Row:
+def as_row(found: FittedGaussian) -> Row:
     return {"mean": found.mean_D, "factor": found.factor_KD, "num": np.array(found.num)}
 
 
-def gaussian_of(row: Row) -> Gaussian | None:
+def gaussian_of(row: Row) -> FittedGaussian | None:
     """The statistics in a row; None for the row of a clip."""
-    return Gaussian(row["mean"], row["factor"], int(row["num"])) if "factor" in row else None
+    return FittedGaussian(row["mean"], row["factor"], int(row["num"])) if "factor" in row else None
 
 
 def save(path: Path, row: Row, protocol: dict[str, Any]) -> None:
@@ -41,7 +43,8 @@ def save(path: Path, row: Row, protocol: dict[str, Any]) -> None:
             f"{path.name}: not a name of statistics.", field="statistics", value=str(path), legal="*.npz"
         )
     with whole(path) as partial:
-        np.savez(partial, version=np.int64(VERSION), protocol=np.str_(json.dumps(protocol, sort_keys=True)), **row)
+        about = {"version": np.array(VERSION), "protocol": np.array(json.dumps(protocol, sort_keys=True))}
+        np.savez(partial, **about, **row)  # type: ignore[arg-type]
 
 
 def load(path: Path, protocol: dict[str, Any]) -> Row:
@@ -54,7 +57,7 @@ def load(path: Path, protocol: dict[str, Any]) -> Row:
         with np.load(path, allow_pickle=False) as file:
             version, mean, factor, num = (file[name] for name in ("version", "mean", "factor", "num"))
             text = str(file["protocol"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, OverflowError, *ZIP) as error:
         raise MediaError(f"{path}: not statistics of clips ({error}).") from None
     if version.shape != () or int(version) != VERSION:
         raise MediaError(f"{path}: statistics of version {version!s:.20}; this Kinema reads {VERSION}.")

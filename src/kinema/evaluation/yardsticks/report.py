@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import page
 from ..plots import number
-from .run import GIVEN, OTHER, Evaluation, FailedClip, Figure
+from .result import GIVEN, OTHER, Evaluation, FailedClip, Figure
 
 FORMAT = 1
 """Of report.json: a field is added without a new number, none is renamed or removed."""
@@ -72,7 +72,7 @@ def as_text(found: Evaluation) -> str:
                 f"{each.name}: {_ends(each)[0]} {_named(worst)}"
                 + (f"; {_ends(each)[1]} {_named(best)}" if best else "")
             )
-    lines += [f"Note: {side} {clip}: {how}." for side, clip, how in found.differing[:MOST_LINES]]
+    lines += [f"Note: {clip}{_of(side)}: {how}" for side, clip, how in found.differing[:MOST_LINES]]
     lines += _more(len(found.differing), "differ in size or frame rate")
     lines += [f"Left out: {failed_text(each)}" for each in found.failed[:MOST_LINES]]
     lines += _more(len(found.failed), "were left out")
@@ -102,8 +102,11 @@ def plain(facts: dict[str, Any]) -> str:
 
 
 def failed_text(each: FailedClip) -> str:
-    where = " (--against)" if each.side == OTHER else ""
-    return f"{each.clip}{where}: {each.yardstick + ': ' if each.yardstick else ''}{each.reason}"
+    return f"{each.clip}{_of(each.side)}: {each.yardstick + ': ' if each.yardstick else ''}{each.reason}"
+
+
+def _of(side: str) -> str:
+    return " (--against)" if side == OTHER else ""
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
@@ -118,11 +121,11 @@ def _figure(figure: Figure) -> dict[str, Any]:
 
 
 def _side(found: Evaluation, side: str) -> dict[str, Any]:
-    shapes = found.shapes.get(side, {}).values()
+    shapes = found.shapes.get(side, {}).values()  # pairs are read with their partners: no shapes of the other set
     frames = [shape[0] for shape in shapes]
     return {
         "path": str(found.path if side == GIVEN else found.against),
-        "count": len(frames),
+        "count": len(frames) or len(found.others),
         "frames": [min(frames), max(frames)] if frames else None,
         "sizes": dict(Counter(f"{width}x{height}" for _, height, width, _ in shapes).most_common()),
         "fps": dict(Counter(f"{fps:g}" for *_, fps in shapes).most_common()),
@@ -150,7 +153,7 @@ def clean(value: Any) -> Any:
 
 def _value(value: Any) -> str:
     if isinstance(value, float):
-        return number(value)
+        return f"{value:.4g}"
     if isinstance(value, dict):
         return "(" + ", ".join(f"{name}: {_value(each)}" for name, each in value.items()) + ")"
     if isinstance(value, list | tuple):

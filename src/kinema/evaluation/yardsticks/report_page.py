@@ -8,7 +8,7 @@ from .. import page
 from ..page import MovingPictures, text
 from ..plots import histogram, number
 from .report import extremes, failed_text, interval, plain
-from .run import OTHER, Evaluation, Figure
+from .result import Evaluation, Figure
 
 MOST_LISTED = 500
 """Of files that were left out."""
@@ -58,13 +58,11 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _table(found: Evaluation) -> str:
-    rows = [
-        [
-            f'<a href="#{text(each.name)}">{text(each.name)}</a>',
-            f"<b>{number(each.score.value)}</b> {text(each.unit)}", text(interval(each)), text(each.better), str(len(each.clips)), text(each.title),
-        ]
-        for each in found.figures
-    ]  # fmt: skip
+    rows = []
+    for each in found.figures:
+        name, value = text(each.name), f"<b>{number(each.score.value)}</b> {text(each.unit)}"
+        cells = [text(interval(each)), text(each.better), str(len(each.clips)), text(each.title)]
+        rows.append([f'<a href="#{name}">{name}</a>', value, *cells])
     head = ["metric", "value", "95 % interval", "better", "clips", ""]
     return f"<section><h2>Figures</h2>{page.table(head, rows, (0, 1, 2))}</section>"
 
@@ -74,7 +72,7 @@ def _section(found: Evaluation, figure: Figure, pictures: MovingPictures) -> str
     parts = [f'<section id="{text(figure.name)}"><h2>{text(figure.name)}: {text(figure.title)}</h2>']
     shown = interval(figure)
     better = "" if figure.better == "neither" else f" {figure.better.capitalize()} is better."
-    value = f"<b>{number(score.value)}</b> {text(figure.unit)}" + (f" ({text(shown)})" if shown else "")
+    value = f"<b>{number(score.value)}</b> {text(figure.unit)}".strip() + (f" ({text(shown)})" if shown else "")
     parts.append(f"<p>{value}, {len(figure.clips)} clips.{better}</p>")
     plot = histogram(score.per_clip or (), score.value, score.low, score.high, figure.unit)
     pairs = [("protocol", text(plain(figure.protocol)))]
@@ -94,8 +92,7 @@ def _section(found: Evaluation, figure: Figure, pictures: MovingPictures) -> str
 
 def _clip(found: Evaluation, figure: Figure, name: str, value: float, pictures: MovingPictures) -> str:
     file = found.files[name]
-    shown = pictures.show(file.path, name)
-    if figure.against == "pairs" and (partner := found.partner(name)) is not None:
-        shown = f'<div class="pair">{shown}{pictures.show(partner.path, f"{name} of {OTHER}")}</div>'
+    partner = found.partner(name) if figure.against == "pairs" else None
+    shown = pictures.show(file.path, name, None if partner is None else partner.path)
     words = f'<br><span class="soft">{text((file.caption or "")[:160])}</span>' if file.caption else ""
     return f"<figure>{shown}<figcaption>{text(name)}: {number(value)}{words}</figcaption></figure>"

@@ -6,76 +6,28 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...core.errors import MediaError, RequestError
 from ...core.events import Event, OnEvent, Progress, ignore
 from ...core.leftovers import temporary_folder
 from ...core.lock import take
+from ...core.outside import exists
 from ...core.threads import cores
 from .contract import MOST_FRAMES, ClipFile, Row, Score, Yardstick, YardstickSettings
-from .measure import MeasuredRows, MeasureTask, measured
-from .read import ClipSet, find_clips, mask_of
-from .store import FILE, RowStore, key_of, written
+from .measure import MeasuredRows, MeasureTask, measured, reason_of
+from .read import ClipSet, beside, find_clips
+from .result import GIVEN, OTHER, Evaluation, FailedClip, Figure, partner
+from .store import FILE, RowStore, key_of, pack, written
 from .table import YARDSTICKS, chosen
 
 CLIPS_PER_WORKER = 16
 """A process takes seconds to start: by default there is one for so many clips."""
-GIVEN, OTHER = "clips", "against"
-Item = TypeVar("Item")
 Clips = dict[str, tuple[ClipFile, str]]
 """The clips of one side by name, each with the SHA-256 of its content."""
-
-
-@dataclass(frozen=True)
-class FailedClip:
-    """A file that was not measured. side: "clips" or "against". yardstick: the only one that failed, or ""."""
-
-    side: str
-    clip: str
-    reason: str
-    yardstick: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """The figure of one yardstick. clips: the names of the measured ones, in the order of `score.per_clip`."""
-
-    name: str
-    title: str
-    unit: str
-    better: str
-    against: str
-    protocol: dict[str, Any]
-    score: Score
-    clips: tuple[str, ...]
-
-
-@dataclass
-class Evaluation:
-    """The figures of a set of clips. shapes: by side and clip (frames that were read, height, width, fps). failed:
-    files that were left out. differing: (side, clip, how its size or rate differs from most). Save it with
-    `report.save`."""
-
-    path: Path
-    against: Path | None
-    figures: list[Figure]
-    files: dict[str, ClipFile]
-    others: dict[str, ClipFile]
-    shapes: dict[str, dict[str, tuple[int, int, int, float]]]
-    failed: list[FailedClip] = field(default_factory=list)
-    differing: list[tuple[str, str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def __getitem__(self, name: str) -> Figure:
-        """The figure of a yardstick. Raises KeyError."""
-        return {each.name: each for each in self.figures}[name]
-
-    def partner(self, name: str) -> ClipFile | None:
-        """The clip of --against that a clip is compared with as a pair."""
-        return partner(name, self.files, self.others)
 
 
 def evaluate(
@@ -88,6 +40,7 @@ def evaluate(
     workers: int | None = None,
     resume: bool = False,
     uniform: bool = False,
+    statistics: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Evaluation:
     """Compute figures of the clips of a folder (or of one clip), against those of another if a yardstick needs them.
@@ -104,19 +57,31 @@ def evaluate(
     yardsticks = chosen(metrics, settings)
     if not yardsticks:
         raise RequestError("No metrics were given.", field="metrics", legal=", ".join(YARDSTICKS))
-    sets = {GIVEN: find_clips(Path(path))}
-    if against is not None:
+    sets, rows = {GIVEN: find_clips(Path(path))}, dict[str, Row]()
+    if against is not None and Path(against).suffix == ".npz":
+        rows = _statistics_of(Path(against), yardsticks)
+    elif against is not None:
         sets[OTHER] = find_clips(Path(against), OTHER)
-    check(yardsticks, sets)
+    check(yardsticks, sets, rows)
+    if statistics is not None and not any(hasattr(each, "statistics") for each in yardsticks):
+        raise RequestError(
+            "None of the metrics has statistics.",
+            field="save_statistics",
+            value=str(statistics),
+            legal="with --metrics fvd",
+        )
     with _rows(out, resume) as store:
-        on_event(Event("read"))
+        on_event(Event("scan"))
         found = _Run(sets, yardsticks, settings, store, uniform)
         found.read(on_event)
         found.measure(workers, on_event)
+        found.add_statistics(rows)
         figures = found.figures()
         if all(not figure.clips for figure in figures):
             shown = "; ".join(f"{each.clip}: {each.reason}" for each in found.failed[:3])
             raise MediaError(f"{path}: no clip could be measured ({shown}).")
+        if statistics is not None:
+            found.save_statistics(statistics)
     files, others = ({name: file for name, (file, _) in found.clips.get(side, {}).items()} for side in (GIVEN, OTHER))
     return Evaluation(
         Path(path), None if against is None else Path(against), figures, files, others, found.shapes, found.failed,
@@ -124,11 +89,11 @@ def evaluate(
     )  # fmt: skip
 
 
-def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet]) -> None:
-    """Raise RequestError for a yardstick that cannot measure these sets."""
+def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet], statistics: Mapping[str, Row]) -> None:
+    """Raise RequestError for a yardstick that cannot measure these sets. statistics: rows in place of the other set."""
     others = sets.get(OTHER)
     for each in yardsticks:
-        if each.against != "no" and others is None:
+        if each.against != "no" and others is None and each.name not in statistics:
             what = "other clips" if each.against == "set" else "clips of the same names"
             raise RequestError(
                 f"{each.name} compares with {what}.", field=OTHER, value=None,
@@ -142,7 +107,8 @@ def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet]) -> None:
                     f"{each.name} compares clips of the same name, and {others.path} has none of the names in "
                     f"{sets[GIVEN].path}.", field=OTHER, value=str(others.path), legal="clips of the same names",
                 )  # fmt: skip
-        each.check(sets[GIVEN].clips, others.clips if others is not None else ())
+        clips = sets[GIVEN].clips
+        each.check(clips, clips if each.name in statistics else others.clips if others is not None else ())
 
 
 class _Run:
@@ -170,13 +136,12 @@ class _Run:
         for side, found in self.sets.items():
             for clip in found.clips:
                 try:
-                    mask = mask_of(clip)
-                    content = [digest(str(clip.path)), None if mask is None else digest(str(mask))]
+                    content = [digest(str(each)) for each in (clip.path, *beside(clip))]
                     self.clips[side][clip.name] = clip, key_of([content, clip.caption, clip.manifest, MOST_FRAMES])
                 except MediaError as error:
-                    self.failed.append(FailedClip(side, clip.name, str(error).removeprefix(f"{clip.path}: ")))
+                    self.failed.append(FailedClip(side, clip.shown, reason_of(error, clip)))
                 done += 1
-                on_event(Progress("read", done, total, time.monotonic() - began_s))
+                on_event(Progress("scan", done, total, time.monotonic() - began_s))
 
     def measure(self, workers: int | None, on_event: OnEvent) -> None:
         """Measure every clip that lacks a row, and keep the rows."""
@@ -201,7 +166,10 @@ class _Run:
 
     def _wanted(self) -> Iterator[tuple[str, MeasureTask, dict[str, str]]]:
         """(side, what to measure of a clip, keys of the rows by yardstick)."""
+        sets = any(each.against == "set" for each in self.yardsticks)
         for side, clips in self.clips.items():
+            if side == OTHER and not sets:
+                continue  # pairs are read with their partners
             for name, (clip, content) in clips.items():
                 names, keys = [], {"": key_of(["shape", content])}
                 pair = partner(name, self.clips[GIVEN], self.clips.get(OTHER, {}))
@@ -211,7 +179,9 @@ class _Run:
                     of: list[Any] = [each.name, self.protocols[each.name], self.settings.device, content]
                     if each.against == "pairs":
                         if pair is None:
-                            self.failed.append(FailedClip(side, name, "no clip of this name to compare", each.name))
+                            self.failed.append(
+                                FailedClip(side, clip.shown, "no clip of this name to compare with", each.name)
+                            )
                             continue
                         of.append(pair[1])
                     names.append(each.name)
@@ -228,7 +198,7 @@ class _Run:
             rows.append((keys[""], {"shape": np.asarray(result.shape, np.float64)}))
         self.store.add(rows)
         for name, why in result.reasons.items():
-            self.failed.append(FailedClip(side, task.file.name, why, name))
+            self.failed.append(FailedClip(side, task.file.shown, why, name))
 
     def _collect(self, wanted: Sequence[tuple[str, MeasureTask, dict[str, str]]]) -> None:
         """Note which rows exist now, and which clips differ in size or rate from most of their side."""
@@ -241,13 +211,30 @@ class _Run:
         for side, task, keys in wanted:
             how = odd.get((side, task.file.name))
             if how is not None and self.uniform:
-                self.failed.append(FailedClip(side, task.file.name, how))
+                self.failed.append(FailedClip(side, task.file.shown, how))
                 continue
             if how is not None:
-                self.differing.append((side, task.file.name, how))
+                self.differing.append((side, task.file.shown, how))
             for name in task.names:
                 if keys[name] in existing:
                     self.keys[name][side][task.file.name] = keys[name]
+
+    def add_statistics(self, rows: Mapping[str, Row]) -> None:
+        """Use saved statistics in place of the rows of another set."""
+        for name, row in rows.items():
+            key = key_of(["statistics", sha256(pack(row)).hexdigest()])
+            self.store.add([(key, row)])
+            self.keys[name][OTHER] = {"statistics": key}
+
+    def save_statistics(self, path: Path) -> None:
+        from . import reference_statistics
+
+        for each in self.yardsticks:
+            if hasattr(each, "statistics"):
+                with written(path):
+                    row = each.statistics(ordered(self.store, self.keys[each.name][GIVEN]))
+                    reference_statistics.save(path, row, self.protocols[each.name])
+                return
 
     def figures(self) -> list[Figure]:
         """The figures, from the rows in the order of the clips' names."""
@@ -262,11 +249,6 @@ class _Run:
             members[each.name] = {"protocol": self.protocols[each.name], "settings": asdict(self.settings)}, keys
         self.store.set_figures(members)
         return found
-
-
-def partner(name: str, given: Mapping[str, Item], others: Mapping[str, Item]) -> Item | None:
-    """The clip of the same name among the others; two single clips are a pair whatever their names."""
-    return next(iter(others.values())) if len(others) == len(given) == 1 else others.get(name)
 
 
 def scored(yardstick: Yardstick, store: RowStore, keys: dict[str, dict[str, str]]) -> Score:
@@ -296,6 +278,16 @@ def differing(shapes: dict[str, tuple[int, int, int, float]]) -> list[tuple[str,
         if how:
             found.append((name, "; ".join(how)))
     return found
+
+
+def _statistics_of(path: Path, yardsticks: Sequence[Yardstick]) -> dict[str, Row]:
+    """The saved statistics of another set, for each yardstick that takes them."""
+    from . import reference_statistics
+
+    if not exists(path):
+        raise RequestError(f"{path}: no such file.", field=OTHER, value=str(path))
+    able = [each for each in yardsticks if hasattr(each, "statistics")]
+    return {each.name: reference_statistics.load(path, each.protocol()) for each in able}
 
 
 @contextlib.contextmanager

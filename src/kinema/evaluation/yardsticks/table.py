@@ -7,8 +7,17 @@ from collections.abc import Callable, Sequence
 from ...core.errors import RequestError
 from ...core.near import nearest
 from .contract import Yardstick, YardstickSettings
+from .fvd import FrechetVideoDistance
+from .kernel_distance import KernelDistance
+from .pairs import make_lpips, make_psnr, make_ssim
 
-YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {}
+YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
+    "fvd": FrechetVideoDistance,
+    "kernel_distance": KernelDistance,
+    "psnr": make_psnr,
+    "ssim": make_ssim,
+    "lpips": make_lpips,
+}
 """Makers by name. A maker checks the settings (RequestError) and loads no weights: `measure` does."""
 
 

@@ -13,10 +13,11 @@ from ...core.request import Request
 from .cards import CARDS as PUBLISHED
 from .detect import recognise
 from .options import EasyAnimateOptions as OPTIONS
+from .original import missing
 from .paper.cards import CARDS as PAPER
 
 CARDS = (*PUBLISHED, *PAPER)
-__all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
+__all__ = ["CARDS", "OPTIONS", "load", "missing", "plan", "recognise"]
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:

@@ -1,7 +1,4 @@
-"""The published EasyAnimate V5.1 models, with the defaults of their publishers' scripts.
-
-The Control-Camera models are listed in detect.py as not supported.
-"""
+"""The published EasyAnimate V5.1 models, with the defaults of their publishers' scripts."""
 
 from __future__ import annotations
 
@@ -18,12 +15,15 @@ STRENGTH = 0.7
 OVERLAP = 16
 """Frames that the context windows of a long clip share."""
 TEXT_LENGTH = 256
+LENS = (0.532139961, 0.946026558, 0.5, 0.5)
+"""Of the publishers' pose files and workflow."""
 
 CONTROLS = ("control:depth", "control:edge", "control:pose", "control:scribble")
 ACCEPTS = {
     "t2v": ("source", "style"),
     "inp": ("image:first", "image:last", "source", "mask", "continue", "continue:end", "style"),
-    "control": (*CONTROLS, "image:first", "style"),
+    "control": (*CONTROLS, "trajectory", "image:first", "style"),
+    "camera": ("camera", "camera:poses", "image:first", "style"),
 }
 
 PROFILES: dict[Profile, ProfileRule] = {
@@ -44,8 +44,8 @@ _COMMON = {
     "autoencoder_parameters": 244_375_507,
 }  # fmt: skip
 PARAMETERS = {
-    "7b": {"t2v": 6_814_462_016, "inp": 6_814_670_912, "control": 6_814_855_232},
-    "12b": {"t2v": 11_799_056_960, "inp": 11_799_265_856, "control": 11_799_450_176},
+    "7b": {"t2v": 6_814_462_016, "inp": 6_814_670_912, "control": 6_814_855_232, "camera": 6_814_732_352},
+    "12b": {"t2v": 11_799_056_960, "inp": 11_799_265_856, "control": 11_799_450_176, "camera": 11_799_327_296},
 }
 """Counted (tests/families/test_easyanimate.py)."""
 LAYERS = {"7b": 36, "12b": 48}
@@ -66,6 +66,8 @@ def options(variant: str) -> dict[str, Option]:
     own: dict[str, JsonValue] = {"strength": 1.0} if "source" in ACCEPTS[variant] else {}
     if variant == "inp":
         own["image_noise"] = 0.0563
+    if variant == "camera":
+        own |= {"camera_lens": list(LENS), "camera_speed": 1.0}
     return EasyAnimateOptions.table(
         **own, guidance_rescale=0.0, decode_tiles="never", sampler="checkpoint", schedule="checkpoint", noise="stream",
         context_length=0, context_overlap=OVERLAP, context_schedule="standard_static", context_fuse="pyramid",
@@ -90,6 +92,7 @@ CARDS: tuple[Card, ...] = tuple(
     for variant, ending, title in (
         ("t2v", "", "text to video"),
         ("inp", "-InP", "from pictures and clips"),
-        ("control", "-Control", "along a control clip"),
+        ("control", "-Control", "along a control clip or drawn paths"),
+        ("camera", "-Control-Camera", "with a moving camera"),
     )
 )

@@ -1,4 +1,5 @@
-"""Detect EasyAnimate checkpoints in diffusers' layout from their configurations (no torch)."""
+"""Detect EasyAnimate checkpoints (no torch): folders in diffusers' layout from their configurations, folders and files
+of the authors from their tensors."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from pathlib import Path
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.configs import Config
+from ...weights.headers import tensors
 from ...weights.names import model_name
+from . import original
 from .cards import CARDS, sizes
 from .paper import cards as paper
 
@@ -22,21 +25,25 @@ OLDER = {
     "Transformer3DModel": "EasyAnimate V1 to V3",
 }
 """Transformers of earlier versions, in folders whose pipelines have the same names."""
+AUTHORS = "mid_block_type"
+"""A field of the autoencoder's configuration that only the authors' class has."""
+PUBLISHED_VAE = Config({"block_out_channels": [128, 256, 512, 512]}, "the autoencoder")
 MAX_LAYERS, MAX_HEADS, RAYS = 256, 1024, 6
 """RAYS: channels of a camera's rays."""
 
 
 def recognise(path: Path) -> Card | None:
-    """The card of a diffusers folder; None if it is not an EasyAnimate model. ModelError if it is damaged, or a
+    """The card of a folder or file; None if it is not an EasyAnimate model. ModelError if it is damaged, or a
     relative that is not supported (named in the message)."""
-    parts = Config.maybe(path / "model_index.json") if path.is_dir() else None
-    if parts is None:
-        return None
-    kind = parts.text("_class_name", "")
+    if not path.is_dir():
+        return _of_file(path) if path.suffix == ".safetensors" and path.is_file() else None
+    index = Config.maybe(path / "model_index.json")
+    kind = index.text("_class_name", "") if index is not None else ""
     if kind == paper.PIPELINE:
         return paper.of_folder(path)
-    if kind not in PIPELINES:
-        return None
+    own = _of_authors(path, kind)
+    if index is None or kind not in PIPELINES:
+        return own
     try:
         config = Config.read(path / "transformer" / "config.json")
         vae = Config.read(path / "vae" / "config.json")
@@ -47,26 +54,62 @@ def recognise(path: Path) -> Card | None:
         raise ModelError(f"{path}: {OLDER[name]} is not supported; EasyAnimate V5.1 is.")
     if name != TRANSFORMER:
         raise ModelError(f"{path}: unsupported transformer class {name[:80]}; supported: {TRANSFORMER}.")
-    if config.has("text_embed_dim_t5") or parts.part("text_encoder_2"):
+    if config.has("text_embed_dim_t5") or index.part("text_encoder_2"):
         raise ModelError(f"{path}: EasyAnimate V5 (two text encoders) is not supported; V5.1 is.")
     if (found := vae.text("_class_name", AUTOENCODER)) != AUTOENCODER:
         raise ModelError(f"{path}: unsupported autoencoder class {found[:80]}; supported: {AUTOENCODER}.")
-    return _card(path, _variant(path, kind, config), config, vae)
+    return own or _card(path, _variant(path, kind, config), config, vae)
+
+
+def _of_authors(path: Path, pipeline: str) -> Card | None:
+    """The card of a folder of the authors, whose index, if there is one, does not tell the variants apart; None for
+    other folders."""
+    if pipeline and not pipeline.startswith("EasyAnimate"):
+        return None
+    config, vae = (Config.maybe(path / part / "config.json") for part in ("transformer", "vae"))
+    if config is None or vae is None or config.text("_class_name", TRANSFORMER) != TRANSFORMER:
+        return None
+    if not vae.has(AUTHORS) or config.has("text_embed_dim_t5"):
+        return None
+    return _card(path, _by_channels(path, config), config, vae)
+
+
+def _of_file(path: Path) -> Card | None:
+    shapes = tensors(path)
+    if not original.is_transformer(shapes):
+        return None
+    config = Config(original.configuration(shapes, str(path)), str(path))
+    base = original.base_of(path)
+    vae = Config.maybe(base / "vae" / "config.json") if base is not None else None
+    return _card(path, _by_channels(path, config), config, vae or PUBLISHED_VAE)
+
+
+def _by_channels(path: Path, config: Config) -> str:
+    """The variant of a model without a pipeline."""
+    entering, latents = config.whole("in_channels", 16), config.whole("out_channels", 16)
+    found = next((name for name, count in _layouts(latents).items() if count == entering), None)
+    if found is None:
+        raise ModelError(
+            f"{path}: {entering} input channels; EasyAnimate V5.1 with {latents} output channels has "
+            f"{', '.join(map(str, _layouts(latents).values()))}."
+        )
+    return found
+
+
+def _layouts(latents: int) -> dict[str, int]:
+    """Input channels by variant."""
+    return {"t2v": latents, "inp": 2 * latents + 1, "control": 3 * latents, "camera": 2 * latents + RAYS}
 
 
 def _variant(path: Path, kind: str, config: Config) -> str:
     """The variant, by the channels beside the noise. ModelError if the pipeline says otherwise."""
     entering, latents = config.whole("in_channels", 16), config.whole("out_channels", 16)
-    layouts = {
-        "t2v": latents, "inp": 2 * latents + 1, "control": 3 * latents, "camera": 2 * latents + RAYS,
-    }  # fmt: skip
+    layouts = _layouts(latents)
     found = next((name for name in PIPELINES[kind] if layouts[name] == entering), None)
-    if found == "camera":
-        raise ModelError(f"{path}: EasyAnimate V5.1 Control-Camera is not supported; Control is.")
     if kind == "EasyAnimateInpaintPipeline" and entering == 3 * latents:
         raise ModelError(f"{path}: a mask of {latents} channels (EasyAnimate V5) is not supported; one channel is.")
     if found is None:
-        legal = " or ".join(str(layouts[name]) for name in PIPELINES[kind] if name != "camera")
+        legal = " or ".join(str(layouts[name]) for name in PIPELINES[kind])
         raise ModelError(
             f"{path}: transformer/config.json has {entering} input channels; {kind} with {latents} output channels "
             f"has {legal}."

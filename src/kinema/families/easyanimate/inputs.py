@@ -1,4 +1,5 @@
-"""The channels next to the noise: a mask and the kept pixels (InP), or a control clip and a first picture (Control)."""
+"""The channels next to the noise: a mask and the kept pixels (InP), or a control clip (Control) or the rays of a camera
+(Control-Camera), and a first picture."""
 
 from __future__ import annotations
 
@@ -7,7 +8,11 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional as F
 
+from ...conditions.rays import Track
 from .prepare import MASKED, EasyAnimatePrepared
+
+RAYS = 6
+"""Channels of rays, and the factor that they have as an input, as published."""
 
 
 class Encode(Protocol):
@@ -45,10 +50,31 @@ def resized(x_BCFHW: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
 def control(prepared: EasyAnimatePrepared, encode: Encode, shape: tuple[int, ...]) -> torch.Tensor:
     """(1, 2C, T, h, w): the latents of the control clip, and those of the first picture at the first latent frame;
     zeros elsewhere. A single frame has no place for a picture, as published."""
-    found = torch.zeros(2, *shape)
+    found = torch.zeros(shape)
     if prepared.control_BCFHW is not None:
         latents = encode(prepared.control_BCFHW)[:, :, : shape[2]]
-        found[0, :, :, : latents.shape[2]] = latents
+        found[:, :, : latents.shape[2]] = latents
+    return torch.cat([found, _first(prepared, encode, shape)], dim=1)
+
+
+def camera(
+    prepared: EasyAnimatePrepared, encode: Encode, shape: tuple[int, ...], track: Track | None, size: tuple[int, int]
+) -> torch.Tensor:  # fmt: skip
+    """(1, 6 + C, T, h, w): the rays of the frames, resized to the latents (zeros without a track), and the latents of
+    the first picture as in `control`. size: width and height of the frames. One frame after the other: the rays of a
+    whole clip would fill gigabytes."""
+    found = torch.zeros(1, RAYS, *shape[2:])
+    if track is not None:
+        small = [
+            F.interpolate(track.rays(frame, *size), size=shape[3:], mode="bilinear", align_corners=False)
+            for frame in range(len(track.poses_F34))
+        ]
+        found = resized(torch.stack(small, dim=2), shape[2:]) * RAYS
+    return torch.cat([found, _first(prepared, encode, shape)], dim=1)
+
+
+def _first(prepared: EasyAnimatePrepared, encode: Encode, shape: tuple[int, ...]) -> torch.Tensor:
+    found = torch.zeros(shape)
     if prepared.first_BCHW is not None and shape[2] > 1:
-        found[1, :, :, :1] = encode(prepared.first_BCHW[:, :, None])
-    return torch.cat([found[0], found[1]], dim=1)
+        found[:, :, :1] = encode(prepared.first_BCHW[:, :, None])
+    return found

@@ -1,5 +1,5 @@
 """EasyAnimateFamily: a loaded EasyAnimate V5.1 model with the interface of core/family.py. One class for text to video,
-InP and Control, which differ in the channels next to the noise (inputs.py)."""
+InP, Control and Control-Camera, which differ in the channels next to the noise (inputs.py)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...conditions.rays import track
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.family import Predict, Window
@@ -61,6 +62,8 @@ class EasyAnimateParts:
     transformer: Any
     vae: Any
     scheduler: Any
+    files: tuple[Path, ...] = ()
+    """The weight files of the other parts, if the checkpoint is a single file."""
 
 
 class EasyAnimateFamily:
@@ -68,7 +71,13 @@ class EasyAnimateFamily:
 
     def __init__(self, card: Card, parts: EasyAnimateParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        self.residency = Residency(device, [parts.text_encoder, parts.transformer, parts.vae])
+        self.residency = Residency(
+            device, [parts.text_encoder, parts.transformer, parts.vae],
+            blocks={
+                parts.transformer: parts.transformer.transformer_blocks,
+                parts.text_encoder: parts.text_encoder.model.language_model.layers,
+            },
+        )  # fmt: skip
         self.config = parts.transformer.config
         self.dtype = parts.transformer.dtype
         self.space = autoencoder.space_factor(parts.vae)
@@ -77,7 +86,7 @@ class EasyAnimateFamily:
         forward.prepare(parts.transformer)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        return ()
+        return self.parts.files
 
     # -- before the loop -------------------------------------------------------------------------------------------
 
@@ -110,6 +119,10 @@ class EasyAnimateFamily:
                 beside = inputs.inpaint(prepared, scaled, shape, self.scale, drawn)
             elif self.card.variant == "control":
                 beside = inputs.control(prepared, scaled, shape)
+            elif self.card.variant == "camera":
+                seen = next((each for each in plan.conditions if each.kind == "camera"), None)
+                moved = track(seen, plan.frames, options.camera_speed, options.camera_lens) if seen else None
+                beside = inputs.camera(prepared, scaled, shape, moved, (plan.width, plan.height))
             if prepared.source_BCFHW is not None and options.strength < 1.0:
                 source = scaled(prepared.source_BCFHW, noise_BCTHW=noise(plan.seed, "source", shape))
         if beside is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...conditions import in_place, inputs, outpaint, upscale
+from ...conditions import camera, in_place, inputs, outpaint, upscale
 from ...conditions.source_clip import from_source, source_of
 from ...core.card import Card
 from ...core.errors import RequestError
@@ -21,7 +21,9 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     if request.canvas == "upscale":
         return upscale.plan(request, card, known)
     found = in_place.plan(request, card, known) if request.canvas == "source" else _on_canvas(request, card, known)
-    EasyAnimateOptions.of(found).check_windows()
+    options = EasyAnimateOptions.of(found)
+    options.check_windows()
+    camera.check(found, options.camera_lens)
     return _with_strength(found, request)
 
 
@@ -90,6 +92,11 @@ def _check_inputs(request: Request, source: Any) -> None:
         raise RequestError(
             "A mask that tracks an object requires editing the clip in place.", field="conditions.mask",
             value="follow", legal='canvas="source", or a mask clip from `kinema mask`',
+        )  # fmt: skip
+    if control is not None and _one(request, "trajectory") is not None:
+        raise RequestError(
+            "Paths are drawn as a control clip, so a request has paths or a control clip.", field="conditions",
+            value="control and trajectory", legal="one of them",
         )  # fmt: skip
     if control is not None and control.video is None:
         raise RequestError(

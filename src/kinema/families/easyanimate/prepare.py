@@ -1,4 +1,5 @@
-"""Draw the conditions of EasyAnimate as pixels: a clip with a mask (InP), or a control clip and a first picture."""
+"""Draw the conditions of EasyAnimate as pixels: a clip with a mask (InP), or a control clip, or paths as one, and a
+first picture."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import torch
 from ...conditions import image, inputs, mask, outpaint
 from ...core.family import Prepared, Window
 from ...core.plan import Plan
+from . import paths
 
 MASKED = -1.0
 """The pixels of masked areas: black."""
@@ -52,6 +54,9 @@ def prepare(plan: Plan, window: Window | None = None) -> EasyAnimatePrepared:
             canvas.keep(source, mask.draw(condition, source.shape[2], *size))
         elif condition.kind == "control" and condition.video is not None:
             control = _clip(condition.video, plan)
+        elif condition.kind == "trajectory":
+            drawn = paths.draw(condition, plan.frames, *size)
+            control = drawn if control is None else torch.maximum(control, drawn)
         elif condition.kind == "continue":
             for index, frame in _continued(condition, plan.frames):
                 canvas.keep_frame(index, image.still(frame, *size))
@@ -64,7 +69,7 @@ def prepare(plan: Plan, window: Window | None = None) -> EasyAnimatePrepared:
     return EasyAnimatePrepared(source, first, tuple(styles), canvas.known, canvas.mask, control)
 
 
-ORDER = ("control", "source", "mask", "continue", "image", "style")
+ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "camera", "style")
 STOOD_IN = ("source", "mask", "continue")
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from ...core.card import Card
 from .adapter_names import ADAPTER_NAMES
 from .card_list import CARDS
-from .detect import recognise
+from .detect import identify, recognise
 from .extras import complete
 from .file_parts import PATTERNS as PART_FILES
-from .file_parts import missing
+from .file_parts import beside, missing
 from .options import WanOptions as OPTIONS
+from .pairs import pair, pair_of
 from .planning import plan
 
 __all__ = [
@@ -22,9 +23,13 @@ __all__ = [
     "MODEL_FOLDER",
     "OPTIONS",
     "PART_FILES",
+    "beside",
     "complete",
+    "identify",
     "load",
     "missing",
+    "pair",
+    "pair_of",
     "plan",
     "recognise",
 ]

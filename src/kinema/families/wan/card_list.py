@@ -13,8 +13,8 @@ from .cards import FRAMES_24, SIZE_480P, SIZE_704P, SIZE_720P, entry, sizes
 
 
 def _fun(
-    name: str, variant: str, title: str, network: Network, *files: str, small: bool = False, shift: float = 3.0
-) -> Card:
+    name: str, variant: str, title: str, network: Network, *files: str, small: bool = False, shift: float = 3.0,
+) -> Card:  # fmt: skip
     """A card of a Fun model. small: trained at 480p."""
     wide = variant in cards.GRIDS
     trained = SIZE_704P if wide else SIZE_480P if small else (*SIZE_480P, *SIZE_720P)
@@ -73,6 +73,16 @@ CARDS: tuple[Card, ...] = (
         "wan2.2-fun-camera-a14b-expert", "fun-camera-2.2", "Wan 2.2 Fun-Camera A14B, one of its two experts",
         Network(parameters=14_792_000_000, **_14B), "wan2.2_fun_camera_high_noise_14B*.safetensors",
         "wan2.2_fun_camera_low_noise_14B*.safetensors", shift=5.0,
+    ),
+    *(
+        _fun(
+            f"wan2.2-fun-{kind}-a14b", f"{variant}-2.2-pair", f"Wan 2.2 Fun-{title} A14B, two experts of 14B",
+            Network(parameters=parameters, experts=2, **_14B), shift=5.0,
+        )
+        for kind, variant, title, parameters in (
+            ("inp", "inp", "InP", 14_288_901_184), ("control", "fun-control", "Control", 14_289_561_664),
+            ("camera", "fun-camera", "Camera", 14_792_000_000),
+        )
     ),
     _fun(
         "wan2.2-fun-control-5b", "fun-control-5b", "Wan 2.2 Fun-Control, 5B",

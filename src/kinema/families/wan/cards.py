@@ -32,8 +32,8 @@ ACCEPTS = {
     "fun-control-ref": (*CONTROLS, "image:first", SEEN, "reference", "style"),
     "fun-control-2.2": (*CONTROLS, "image:first", "reference", "style"),
     "fun-control-5b": (*CONTROLS, "image:first", "reference", "style"),
-    "fun-camera": ("camera", "image:first", SEEN, "style"),
-    "fun-camera-2.2": ("camera", "image:first", "style"),
+    "fun-camera": ("camera", "camera:poses", "image:first", SEEN, "style"),
+    "fun-camera-2.2": ("camera", "camera:poses", "image:first", "style"),
     "flf2v": ("image:first", "image:last", SEEN, "style"),
     "inp": ("image:first", "image:last", SEEN, "style"),
     "inp-2.2": ("image:first", "image:last", "style"), "inp-5b": ("image:first", "image:last", "style"),
@@ -41,12 +41,16 @@ ACCEPTS = {
     "t2v-a14b": ("source", "style"), "t2v-a14b-high": ("source", "style"), "t2v-a14b-low": ("source", "style"),
     "i2v-a14b": ("image:first", "image:last", "style"),
     "i2v-a14b-high": ("image:first", "image:last", "style"), "i2v-a14b-low": ("image:first", "image:last", "style"),
+    "inp-2.2-pair": ("image:first", "image:last", "style"),
+    "fun-control-2.2-pair": (*CONTROLS, "image:first", "reference", "style"),
+    "fun-camera-2.2-pair": ("camera", "image:first", "style"),
     "vace": (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", *CONTROLS, "continue",
         "continue:end", "style",
     ),
 }  # fmt: skip
-"""By kind of network. -a14b: the two experts of Wan 2.2; with -high or -low, one of them alone."""
+"""By kind of network. -a14b: the two experts of Wan 2.2; with -high or -low, one of them alone. -2.2: one expert of a
+Fun model; with -pair, both."""
 STRENGTH = {"t2v": 0.7, "ti2v": 0.7, "t2v-a14b": 0.7, "vace": 1.0, "t2v-a14b-high": 1.0, "t2v-a14b-low": 0.7}
 """Text to video starts from the noised source; VACE receives the source as context."""
 GRIDS = {"ti2v": (48, 16), "inp-5b": (48, 16), "fun-control-5b": (48, 16)}
@@ -60,8 +64,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """The kinds that are not listed need no condition."""
 STAGES = ("-high", "-low", "-2.2")
 """Ends of the kinds of which a file is one of two experts."""
-PAIRS = {"t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5}}
+_FUN_PAIR = {"boundary": 0.9, "low_guidance": 6.0}
+PAIRS = {
+    "t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5},
+    "inp-2.2-pair": _FUN_PAIR, "fun-control-2.2-pair": _FUN_PAIR, "fun-camera-2.2-pair": _FUN_PAIR,
+}  # fmt: skip
 """Kinds of two experts, with the published values of their options."""
+PAIRED = {kind.removesuffix("-pair"): kind for kind in PAIRS}
+"""By the kind of the files of a pair (of A14B without -high or -low), the kind of both."""
 ALONE = (
     "One of the two experts of Wan 2.2 A14B, for the steps above or below the boundary of noise, as a workflow's two "
     "samplers use it. Alone it makes poor clips.",

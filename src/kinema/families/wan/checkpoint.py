@@ -13,7 +13,7 @@ from ...weights import quantised
 from ...weights.configs import Config
 from ...weights.device import place_and_dtype
 from ...weights.folder import load_part, network, scheduler
-from . import experts, extras
+from . import experts, extras, pairs
 from .detect import recognise
 from .model import WanFamily, WanParts
 
@@ -36,7 +36,10 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
     else:
         from .single_file import load_files
 
-        parts = load_files(location, dtype)
+        second = None if card.second_path is None else Path(card.second_path)
+        if second is not None:
+            pairs.pair(location, second)  # as for `recognise`
+        parts = load_files(location, dtype, second)
     for each in (
         parts.text_encoder,
         parts.transformer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ...weights.names import model_name
 from . import variants
 from .card_list import CARDS
 from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, options
+from .doubts import doubts
 from .fun_layout import is_fun
 from .variants import Signs
 
@@ -24,11 +26,15 @@ TRANSFORMERS = ("WanTransformer3DModel", "WanVACETransformer3DModel")
 PREFIX = "model.diffusion_model."
 EXPERTS = ("high_noise_model", "low_noise_model")
 MAX_LAYERS = 512
+TITLES = ("modelspec.title", "modelspec.architecture", "title", "name")
+"""Metadata that name a model, which a renamed file keeps."""
 PARTS = (
     ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the VAE of Wan 2.2 TI2V-5B"),
     ("decoder.upsamples.0.residual.2.weight", "the VAE of Wan 2.1"),
     ("blocks.0.pos_embedding.embedding.weight", "Wan's text encoder"),
     ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a T5 text encoder"),
+    ("enc.blk.0.attn_q.weight", "a T5 text encoder"),
+    ("vision_model.embeddings.patch_embedding.weight", "a CLIP vision encoder"),
 )
 """Tensors that identify the files of a Wan model's other parts."""
 
@@ -82,16 +88,68 @@ def config_facts(config: Config) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True)
+class SeenFile:
+    """What the header of a single file shows."""
+
+    signs: Signs
+    hint_layers: int
+    text_dim: int
+
+
 def _file(path: Path) -> Card | None:
+    seen = seen_file(path)
+    return None if seen is None else named(path, seen)
+
+
+def seen_file(path: Path) -> SeenFile | None:
+    """The signs of a transformer in a single file; None if it is not one. ModelError for an unsupported variant."""
     entries = header(path)
     facts = file_facts(entries, str(path))
     if facts is None:
         _refuse_parts(path, entries)
         return None
-    name = _name_with_expert(path)
-    signs = file_signs(name, entries, facts)
+    signs = file_signs(_name_with_expert(path), entries, facts)
     _refuse(path, signs)
-    return _named(path, signs, len(facts["vace_layers"]), facts["text_dim"])
+    return SeenFile(signs, len(facts["vace_layers"]), facts["text_dim"])
+
+
+def named(path: Path, seen: SeenFile, kind: str | None = None) -> Card:
+    """The card of a single file. kind: of the model that it is a half of; None: its own."""
+    return _named(path, seen.signs, seen.hint_layers, seen.text_dim, kind)
+
+
+def identify(path: Path, entries: dict[str, Any]) -> tuple[str, bool] | None:
+    """What the tensors of a file are, supported or not: (title of a model, False), or (name of a part, True); None if
+    they are not Wan's. entries: {"shape"} by name, of a file of any format."""
+    if part := _part(entries):
+        return part, True
+    model = _identified(path, entries)
+    return None if model is None else (model, False)
+
+
+def _identified(path: Path, entries: dict[str, Any]) -> str | None:
+    try:
+        facts = file_facts(entries, str(path))
+        names = frozenset(plain(entries))
+        if facts is None and "vace_patch_embedding.weight" in names:
+            return variants.MODULE
+        if facts is None:
+            return variants.unsupported(Signs("", "", 0, keys=names)) if "patch_embedding.weight" in names else None
+        signs = file_signs(_name_with_expert(path), entries, facts)
+        seen = SeenFile(signs, len(facts["vace_layers"]), facts["text_dim"])
+        return variants.unsupported(signs) or named(path, seen).title
+    except ModelError as error:
+        return f"a damaged Wan transformer ({error})"
+
+
+def _part(names: Collection[str]) -> str | None:
+    return next((words for key, words in PARTS if key in names), None)
+
+
+def expert_of(path: Path) -> str:
+    """The expert that a file's name, or that of its folder, says: "high", "low", or ""."""
+    return variants.names_expert(_name_with_expert(path))
 
 
 def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any] | None:
@@ -139,8 +197,10 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
 def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Signs:
     """The features that distinguish variants, of a transformer in the original key layout."""
     names = plain(entries)
+    notes = entries.get("__metadata__") or {}
     return Signs(
-        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
+        name=" ".join([name, *(notes[key][:200] for key in TITLES if key in notes)]),
+        kind=facts["variant"], in_channels=facts["in_channels"], out_channels=facts["out_channels"],
         width=facts["width"], layers=facts["layers"], images=facts["image_dim"] is not None,
         image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
         camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
@@ -204,21 +264,22 @@ def _refuse_bare(path: Path) -> None:
 
 
 def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
-    if part := next((words for key, words in PARTS if key in entries), None):
+    if part := _part(entries):
         raise ModelError(f"{path}: only a part of a model, {part}. Specify the transformer's file.")
     names = plain(entries)
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
         raise ModelError(f"{path}: a Wan transformer in diffusers' layout. Specify the folder with model_index.json.")
+    if "vace_patch_embedding.weight" in names:
+        module = f"only a part of a model, {variants.MODULE}"
+        raise ModelError(f"{path}: {module}. Specify a file with the whole VACE transformer.")
     if "patch_embedding.weight" in names and (model := variants.unsupported(Signs("", "", 0, keys=frozenset(names)))):
         raise _unsupported(path, model)
 
 
 def _name_with_expert(path: Path) -> str:
     """A file's name, preceded by the name of its folder if that is an expert's in the original layout."""
-    above = path.parent.name
-    return (
-        f"{above} {model_name(path)}" if variants.second_generation(above) and _is_expert(above) else model_name(path)
-    )
+    above, name = path.parent.name, model_name(path)
+    return f"{above} {name}" if above not in name and variants.second_generation(above) and _is_expert(above) else name
 
 
 def _is_expert(folder: str) -> bool:
@@ -232,17 +293,18 @@ def _unsupported(path: Path, model: str) -> ModelError:
     )
 
 
-def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+def _named(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str | None = None) -> Card:
     """The card of a model, without the conditions that its own parts lack."""
-    card = _by_size(path, signs, hint_layers, text_dim)
+    card = _by_size(path, signs, hint_layers, text_dim, kind or variants.kind_of(signs))
+    card = card.model_copy(update={"doubts": doubts(path, card, signs)})
     if is_fun(card.variant) and not signs.reference:
         return card.model_copy(update={"accepts": tuple(each for each in card.accepts if each != "reference")})
     return card
 
 
-def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
+def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: str) -> Card:
     """The published card of that shape with this path; a new card for an unknown shape."""
-    kind, width, layers = variants.kind_of(signs), signs.width, signs.layers
+    width, layers = signs.width, signs.layers
     own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
     for card in CARDS:
         network = card.network
@@ -251,7 +313,7 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
             # The two image-to-video models have the same shape; only their names differ.
             size = "720p" if "720" in model_name(path) else "480p"
             if kind != "i2v" or named or size in card.id:
-                return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card, signs))})
+                return card.model_copy(update=own)
     channels, space = GRIDS.get(kind, (MINI.network.latent_channels, MINI.network.space_stride))
     return MINI.model_copy(
         update={
@@ -278,15 +340,4 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int) -> Card:
             "domain": "toyland" if path.is_dir() and (path / "card.json").is_file() else "",
             "notes": ("A checkpoint with an unpublished shape: its limits and defaults are the miniature's.",),
         }
-    )
-
-
-def _ambiguity(path: Path, card: Card, signs: Signs) -> tuple[str, ...]:
-    """A note for a model that could be another one by its tensors and its name."""
-    if card.variant.endswith(("-high", "-low")) and not variants.names_expert(signs.name):
-        return ("Its name does not say which of the two experts of Wan 2.2 A14B it is.",)
-    if path.is_dir() or card.variant != "t2v" or card.network.width != 5120 or variants.first_generation(path.name):
-        return ()
-    return (
-        "Detected as Wan 2.1 by its shapes, which an expert of Wan 2.2 A14B shares. Do not use such an expert alone.",
     )

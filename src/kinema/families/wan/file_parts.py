@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ...core.errors import ModelError
+from ...weights import comfy_folders
 from ...weights.headers import header
 from . import variants
 from .cards import GRIDS
@@ -55,34 +56,39 @@ def found_parts(location: Path) -> dict[str, Path | None]:
 
 def missing(location: Path) -> list[str]:
     """The missing parts, each with the searched folders; empty for a folder, which has its own index."""
+    return [f"{part} ({words})" for part, file, words in beside(location) if file is None]
+
+
+def beside(location: Path) -> list[tuple[str, Path | None, str]]:
+    """The parts that a transformer's file needs beside it: name, place (None if missing), and a file's usual name with
+    the searched folders. Empty for a folder."""
     if location.is_dir():
         return []
     found = found_parts(location)
-    lost = [
-        f"{part.replace('_', ' ')} ({EXAMPLES[part]}; searched {_listed(_places(location, part))})"
-        for part, file in found.items()
-        if file is None
+    wanted = [
+        (part, file, f"{EXAMPLES[part]}; searched {_listed(_places(location, part))}") for part, file in found.items()
     ]
     text_file = found["text_encoder"]
-    without = text_file is not None and "spiece_model" not in header(text_file)
-    if text_file is not None and without and tokenizer_folder(location, text_file) is None:
+    if text_file is not None and "spiece_model" not in header(text_file):
         places = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
-        lost.append(f"tokenizer (a folder; {text_file.name} contains none; searched {_listed(places)})")
-    return lost
+        words = f"a folder; {text_file.name} contains none; searched {_listed(places)}"
+        wanted.append(("tokenizer", tokenizer_folder(location, text_file), words))
+    return [(part.replace("_", " "), file, words) for part, file, words in wanted]
 
 
 def _places(location: Path, part: str) -> list[Path]:
-    """The folders to search for a part: the transformer's, then ComfyUI's folders at each level above."""
+    """The folders to search for a part: the transformer's, then ComfyUI's folders at each level above, then those of
+    ComfyUI that were added."""
     here = location.parent
     levels = [here, *list(here.parents)[:LEVELS]]
     inside = [level / root / name for level in levels for name in FOLDERS[part] for root in ("", "models")]
-    return [here, *inside]
+    return [here, *inside, *comfy_folders.remembered(*FOLDERS[part])]
 
 
 def _find(location: Path, part: str) -> Path | None:
     """The first matching file; within a folder, full precision is preferred to fp8."""
-    for place in _places(location, part):
-        files = sorted(place.glob("*.safetensors")) if place.is_dir() else []
+    for number, place in enumerate(_places(location, part)):
+        files = sorted(place.glob("*.safetensors" if number == 0 else "**/*.safetensors")) if place.is_dir() else []
         matching = [file for file in files if any(fnmatch(file.name.lower(), p) for p in PATTERNS[part])]
         if matching:
             return min(matching, key=lambda file: ("fp8" in file.name.lower(), file.name))
@@ -105,5 +111,5 @@ def tokenizer_folder(location: Path, text_file: Path | None) -> Path | None:
 
 def _listed(places: list[Path]) -> str:
     """The existing paths as text, or the first two if none exists."""
-    existing = [str(place) for place in places if place.exists()]
+    existing = list(dict.fromkeys(str(place) for place in places if place.exists()))
     return ", ".join(existing or [str(place) for place in places[:2]])

@@ -2,7 +2,7 @@
 
 A control clip and a start picture are encoded and concatenated to the noise; latents that nothing gives are 0. Version
 1.1 and 2.2 have a convolution for a reference picture, whose tokens stand before the video's as one more latent frame.
-Fun-Camera has an adapter that turns rays (fun_camera.py) into an addition to the patch embeddings.
+Fun-Camera has an adapter that turns rays (fun_camera.py, conditions/rays.py) into an addition to the patch embeddings.
 
 ComfyUI's nodes as requests (pictures in arrays of exact values, conditions/arrays.py, cropped to the canvas):
 WanFunControlToVideo and Wan22FunControlToVideo: start_image is image:first, control_video a control of any kind,

@@ -92,12 +92,16 @@ class WanFamily:
             with self.residency.using(self.parts.image_encoder) as encoder:
                 image = i2v.image_states(prepared, network, self.parts.image_processor, encoder)
             image = image.to(self.device, self.dtype)
-        camera = reference = None
+        cameras: dict[str, torch.Tensor | None] = {}
+        reference = None
         if fun_layout.is_fun(self.card.variant):
             frames = decode.latent_frames(self.parts.vae, plan.frames)
             concat, reference = fun.inputs(plan, prepared, self.encode_pixels, network, (frames, self.space))
             concat, reference = self._placed(concat), None if reference is None else self._placed(reference)
-            camera = fun_camera.tokens(plan, network, self._placed, self.residency.using)
+            cameras = {
+                expert: fun_camera.tokens(plan, denoiser, self._placed, self.residency.using)
+                for expert, denoiser in self.denoisers.items()
+            }
             prepared = replace(prepared, references=())
         elif network.config.in_channels > network.config.out_channels:
             known = i2v.condition(plan, prepared, self.encode_pixels)
@@ -125,7 +129,7 @@ class WanFamily:
         references = len(prepared.references)
         return WanCond(
             states, image, concat, control, scale, source, prepared.styles, student, references, grid,
-            plan.low_precision, known, levels, camera, reference, options.skip.layers,
+            plan.low_precision, known, levels, cameras, reference, options.skip.layers,
         )  # fmt: skip
 
     def _placed(self, x: torch.Tensor) -> torch.Tensor:
@@ -206,10 +210,14 @@ class WanFamily:
         concat, control = (
             each if each is None else each[:, :, places] for each in (cond.concat_BCTHW, cond.control_BCTHW)
         )
-        camera = cond.camera_BLD
-        if camera is not None and concat is not None and cond.concat_BCTHW is not None:
-            camera = camera.unflatten(1, (cond.concat_BCTHW.shape[2], -1))[:, places].flatten(1, 2)
-        return replace(cond, concat_BCTHW=concat, control_BCTHW=control, camera_BLD=camera)
+        cameras = cond.cameras_BLD
+        if cond.concat_BCTHW is not None:
+            frames = cond.concat_BCTHW.shape[2]
+            cameras = {
+                expert: each if each is None else each.unflatten(1, (frames, -1))[:, places].flatten(1, 2)
+                for expert, each in cameras.items()
+            }
+        return replace(cond, concat_BCTHW=concat, control_BCTHW=control, cameras_BLD=cameras)
 
     def num_frames(self, latent_frames: int) -> int:
         return (latent_frames - 1) * decode.time_factor(self.parts.vae) + 1
@@ -257,7 +265,7 @@ class WanFamily:
                     image_BLD=cond.image_BLD,
                     control_BCTHW=cond.control_BCTHW,
                     control_scale=cond.control_scale,
-                    camera_BLD=cond.camera_BLD,
+                    camera_BLD=cond.cameras_BLD.get(experts.split(branches[0])[0]),
                     reference_BCHW=cond.reference_BCHW,
                 )
             return bound[branches]

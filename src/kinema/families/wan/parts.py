@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ class WanCond:
     """Latents of the first frame, which stay as they are (TI2V-5B)."""
     levels: dict[float, float] | None = None
     """The sigma of each timestep of the plan's scheduler, if the known frame needs it."""
-    camera_BLD: torch.Tensor | None = None
+    cameras_BLD: dict[str, torch.Tensor | None] = field(default_factory=dict)
+    """Of each expert ("" for a model with one network), the addition to its patch embeddings."""
     reference_BCHW: torch.Tensor | None = None
-    """The inputs of the additional parts of Fun models (fun.py)."""
+    """The latents of the picture for Fun's `ref_conv` (fun.py)."""
     skipped: frozenset[int] = frozenset()
     """Blocks left out in the branch SKIPPED."""
 

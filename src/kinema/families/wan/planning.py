@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ...conditions import in_place, inputs, upscale
+from ...conditions import camera, in_place, inputs, upscale
 from ...conditions.source_clip import source_of
 from ...core.card import Card
 from ...core.conditions import Trajectory
@@ -42,7 +42,7 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
     _check_references(found, card)
-    _check_lens(found)
+    camera.check(found, WanOptions.of(found).camera_lens)
     if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
@@ -164,15 +164,6 @@ def _check_references(plan: Plan, card: Card) -> None:
         raise RequestError(
             f"{card.id} takes one reference picture, got {len(images)}.",
             field="conditions.reference", value=len(images), legal="one picture", nearest=1,
-        )  # fmt: skip
-
-
-def _check_lens(plan: Plan) -> None:
-    lens = WanOptions.of(plan).camera_lens
-    if not all(lens[:2]):
-        raise RequestError(
-            "A lens of focal length 0 sees nothing.", field="options.camera_lens", value=list(lens),
-            legal="focal lengths x and y above 0, then the centre",
         )  # fmt: skip
 
 

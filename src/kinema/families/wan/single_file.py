@@ -19,13 +19,15 @@ from .model import WanParts
 from .spiece import tokenizer_from
 
 
-def load_files(location: Path, dtype: torch.dtype) -> WanParts:
+def load_files(location: Path, dtype: torch.dtype, second: Path | None = None) -> WanParts:
     """Load all parts of the model whose transformer is the file `location`: transformer and text encoder in `dtype`,
-    VAE and image encoder in float32. ModelError lists every missing file and the searched folders."""
+    VAE and image encoder in float32. second: the expert for low noise, if `location` is the one for high noise.
+    ModelError lists every missing file and the searched folders."""
     if lost := missing(location):
         raise ModelError(f"{location.name} requires these missing parts: {'; '.join(lost)}.")
     found: dict[str, Any] = found_parts(location)
-    for file in (location, *found.values()):
+    more = (*found.values(), *([second] if second is not None else []))
+    for file in (location, *more):
         quantised.refuse(file)
     text_file = found["text_encoder"]
     folder = tokenizer_folder(location, text_file)
@@ -38,11 +40,12 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
         tokenizer=_tokenizer(folder) if pieces is None else tokenizer_from(bytes(pieces.numpy())),
         text_encoder=_named(text_file, text_encoder_from, text_state, dtype),
         transformer=_build(location, transformer_from, dtype),
+        transformer_2=None if second is None else _build(second, transformer_from, dtype),
         vae=_build(found.get("vae") or found.get("vae 2.2"), vae_from),
         scheduler=scheduler_for(location),
         image_encoder=image_encoder,
         image_processor=image_processor,
-        files=tuple(found.values()),
+        files=more,
     )
 
 

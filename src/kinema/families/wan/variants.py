@@ -89,11 +89,32 @@ NAMED = (
     ((("magref",),), "MAGREF"),
     ((("bernini",),), "Bernini, an editing model"),
     ((("skyreels", "df"),), "SkyReels V2 with diffusion forcing"),
+    ((("skyreels",),), "SkyReels V2"),
+    ((("multitalk",), ("infinitetalk",), ("fantasytalking",)), "a talking relative of Wan"),
+    ((("rapid", "aio"), ("rapid", "allinone")), "a few-step merge of Wan"),
     ((("fun", "camera"),), "Fun-Camera"),
     ((("fun", "control"),), "Fun-Control"),
-    ((("step", "distill"), ("distill", "models"), ("stepdistill",)), "a few-step student of Wan"),
+    (
+        (
+            ("step", "distill"),
+            ("distill", "models"),
+            ("stepdistill",),
+            ("lightx2v",),
+            ("4step",),
+            ("4steps",),
+            ("lightning",),
+            ("rcm",),
+            ("turbowan",),
+            ("turbodiffusion",),
+        ),
+        "a few-step student of Wan",
+    ),
 )
 """Sets of words in names, for models whose configuration and tensors do not differ from another one's."""
+
+
+MODULE = "the VACE blocks without their transformer"
+"""Kijai's files of VACE for a text-to-video model."""
 
 
 def unsupported(signs: Signs) -> str | None:
@@ -123,23 +144,23 @@ def kind_of(signs: Signs) -> str:
         return "vace"
     if special := supported(signs):
         return special
-    words = _words(signs.name)
+    said = words(signs.name)
     if signs.in_channels != 36:
         return _expert("t2v-a14b", signs) if signs.experts or second_generation(signs.name) else "t2v"
-    inpaints = "fun" in words and not words.isdisjoint(("inp", "inpaint"))
+    inpaints = "fun" in said and not said.isdisjoint(("inp", "inpaint"))
     if not signs.images:
         return "inp-2.2" if inpaints else _expert("i2v-a14b", signs)
     if signs.image_places:
         return "flf2v"
-    if "ati" in words or words.issuperset(("trajectory", "wan")):
+    if "ati" in said or said.issuperset(("trajectory", "wan")):
         return "ati"
     return "inp" if inpaints or signs.width == 1536 else "i2v"
 
 
 def names_expert(name: str) -> str:
     """The expert that a name says: "high", "low", or ""."""
-    plain, words = re.sub(r"[^a-z0-9]", "", name.lower()), _words(name)
-    found = [each for each in ("high", "low") if f"{each}noise" in plain or each in words]
+    plain, said = re.sub(r"[^a-z0-9]", "", name.lower()), words(name)
+    found = [each for each in ("high", "low") if f"{each}noise" in plain or each in said]
     return found[0] if len(found) == 1 else ""
 
 
@@ -167,7 +188,7 @@ def _by_keys(keys: Iterable[str]) -> str | None:
 
 
 def _by_shape(signs: Signs) -> str | None:
-    channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    channels, out, said = signs.in_channels, signs.out_channels, words(signs.name)
     if supported(signs):
         return None
     if out == 48:
@@ -187,21 +208,21 @@ def _by_shape(signs: Signs) -> str | None:
     if signs.kind == "vace":
         experts = signs.experts or second_generation(signs.name)
         return "VACE-Fun A14B (Wan 2.2)" if experts else None
-    if channels == 36 and not signs.images and "fun" in words and signs.experts:
+    if channels == 36 and not signs.images and "fun" in said and signs.experts:
         return "Fun-InP A14B (Wan 2.2) with both experts"
     return None
 
 
 def _by_name(signs: Signs) -> str | None:
-    words = _words(signs.name)
+    said = words(signs.name)
     for patterns, model in NAMED:
         own = fun_layout.is_fun(supported(signs)) and model in ("Fun-Control", "Fun-Camera")
-        if any(words.issuperset(pattern) for pattern in patterns) and not own:
+        if any(said.issuperset(pattern) for pattern in patterns) and not own:
             return model
     return None
 
 
-def _words(name: str) -> frozenset[str]:
+def words(name: str) -> frozenset[str]:
     """The words of a name (letters and digits) in lower case, also split at CamelCase."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return frozenset(re.findall(r"[a-z0-9]+", f"{name} {apart}".lower()))

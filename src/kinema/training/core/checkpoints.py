@@ -6,7 +6,7 @@ Loading executes no code. A damaged file raises an error that names it.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -120,10 +120,15 @@ def put_aside(*files: Path) -> None:
                 put(file, file.with_name(f"{file.stem}.before{file.suffix}"), durable=False)
 
 
-def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:
-    """Load the averaged weights of a checkpoint into the modules, for export and sampling; returns its step."""
+def load_averaged(path: Path, modules: Mapping[str, nn.Module], skip: Callable[[str], bool] | None = None) -> int:
+    """Load the averaged weights of a checkpoint into the modules, for export and sampling; returns its step. skip:
+    names of weights that the modules keep."""
     state = read(path)
     for name, module in modules.items():
         own = {key[len(name) + 1 :]: value for key, value in state["ema"].items() if key.startswith(name + ".")}
-        module.load_state_dict({**state["modules"][name], **own})
+        found = {**state["modules"][name], **own}
+        if skip is not None:
+            kept = {key: value for key, value in module.state_dict().items() if skip(key)}
+            found = {key: value for key, value in found.items() if not skip(key)} | kept
+        module.load_state_dict(found)
     return state["step"]

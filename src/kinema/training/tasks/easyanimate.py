@@ -1,6 +1,7 @@
 """Train EasyAnimate's transformer (arXiv 2405.18991) by flow matching, in its three phases: the image model with its
 text encoder, on single frames; motion modules on clips, with everything else frozen; then everything, on clips
-with given first frames among them, and on longer clips in batches of about as many tokens.
+with given first frames among them, and on longer clips in batches of about as many tokens; or on clips of several sizes
+and lengths (data/token_buckets.py).
 
 Shapes: B batch, C channels, T latent frames, h w latent cells.
 """
@@ -16,11 +17,14 @@ from torch import Tensor, nn
 from ...families.easyanimate.paper.transformer import is_motion
 from ..core import processes
 from ..core.frozen import Frozen
+from ..data.buckets import Bucket
 from ..data.captioner import Captioner
 from ..data.frame_latents import FrameLatents
+from ..data.token_buckets import TokenBuckets
 from .cogvideox import fast_backward
 from .flow import draw_times, mix, noise_like, weighted_error
 
+Latents = FrameLatents | Bucket
 Phase = Literal["images", "motion", "video"]
 HELD_OUT_TIMES, LONG_TIME = (0.5, 0.8, 0.9), 0.8
 PICTURES_EVERY, PICTURES = 8, 4
@@ -33,7 +37,8 @@ class EasyAnimateTask(Frozen):
     """transformer (and in "images" and "video" the captioner's text encoder) are trained in place. late: shift of the
     times towards noise, where layout and motion are decided, in the first part of the training. given: share of clips
     whose first frame is an input ("video"). judge: scores samples. long: longer clips of "video", and held-out ones; a
-    clip's beginning is a clip, since the autoencoder encodes slices alone."""
+    clip's beginning is a clip, since the autoencoder encodes slices alone. sizes: buckets to train on in place of the
+    store and of longer clips."""
 
     names_for_adam = (
         "pos_embed", "adaln_single", "scale_shift_table", "norm", "proj_out.weight", "caption_projection", "shared",
@@ -42,9 +47,10 @@ class EasyAnimateTask(Frozen):
     object_weight, late_until = 2.0, 0.6
 
     def __init__(
-        self, transformer: Any, words: Captioner, store: FrameLatents, held_out: FrameLatents, *, phase: Phase,
+        self, transformer: Any, words: Captioner, store: Latents, held_out: Latents, *, phase: Phase,
         device: str = "cpu", batch: int = 32, late: float = 0.8, given: float = 0.25,
         judge: Callable[[int], dict[str, Any]] = lambda step: {}, long: tuple[FrameLatents, FrameLatents] | None = None,
+        sizes: TokenBuckets | None = None,
     ):  # fmt: skip
         self.phase: Phase = phase
         self.freeze(transformer, lambda name: self.learns(name))
@@ -55,7 +61,7 @@ class EasyAnimateTask(Frozen):
             self.modules["text_encoder"] = words.text_encoder
         self.store, self.held_out, self.device = store, held_out, device
         self.batch_size, self.late, self.given, self.judge, self.samples = batch, late, given, judge, 0
-        self.long = long if phase == "video" else None
+        self.sizes, self.long = sizes, long if phase == "video" and sizes is None else None
 
     def learns(self, name: str) -> bool:
         """Whether a parameter of the transformer is trained in this phase."""
@@ -68,23 +74,19 @@ class EasyAnimateTask(Frozen):
             found: Tensor = self.transformer(noisy_BCThw, states_BLD, 1000 * times_B.to(self.device), image_BCThw)
         return found
 
-    def clips(self, store: FrameLatents, index: Tensor, frames: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def clips(self, store: Latents, index: Tensor, frames: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Latents (B, C, T, h, w) and weights (B, T, h, w)."""
-        index = index.to(store.latents.device)
-        latents = store.latents[index][:, frames].float().transpose(1, 2)
-        return latents, 1 + self.object_weight * store.weight[index][:, frames].float()
+        latents, weight = (each[index.to(each.device)][:, frames].float() for each in (store.latents, store.weight))
+        return latents.transpose(1, 2).to(self.device), 1 + self.object_weight * weight.to(self.device)
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         single = self.phase == "images" or step % PICTURES_EVERY == PICTURES_EVERY - 1
-        count, store, length = self.batch_size * (PICTURES if single else 1), self.store, self.store.latents.shape[1]
-        if self.long is not None and step % LONG_EVERY == 1:
-            store, tokens = self.long[0], count * length
-            halvings = int(torch.randint(LONG_LENGTHS, (), generator=generator))
-            length = ((store.latents.shape[1] - 1) >> halvings) // 2 * 2 + 1
-            count = max(1, tokens // length)
-        index = torch.randint(len(store), (count,), generator=generator)
+        store, index, length = self.choose(step, single, generator)
         x0, weight = self.clips(store, index, slice(length))
-        if single:  # the first frame, encoded alone as a picture is, as often as all others together
+        count, single = len(index), single or x0.shape[2] == 1
+        if (
+            x0.shape[2] > 1 and single
+        ):  # the first frame, encoded alone as a picture is, as often as all others together
             when = torch.randint(1, x0.shape[2], (count,), generator=generator)
             when = (when * (torch.rand(count, generator=generator) < 0.5)).to(x0.device)
             rows = torch.arange(count, device=x0.device)
@@ -99,6 +101,19 @@ class EasyAnimateTask(Frozen):
             states = self.words.embed(self.words.draw(store.seed[index].tolist(), generator))
         self.samples += count * processes.count()
         return weighted_error(self.predict(noisy, times, states, image), target, weight), {}
+
+    def choose(self, step: int, single: bool, generator: torch.Generator) -> tuple[Any, Tensor, int]:
+        """A batch: its store, the clips in it, and the latent frames of each. single: single frames are taken."""
+        count, store, length = self.batch_size * (PICTURES if single else 1), self.store, self.store.latents.shape[1]
+        if self.sizes is not None:
+            store, index = self.sizes.draw(generator, single)
+            return store, index, store.latents.shape[1]
+        if self.long is not None and step % LONG_EVERY == 1:
+            store, tokens = self.long[0], count * length
+            halvings = int(torch.randint(LONG_LENGTHS, (), generator=generator))
+            length = ((store.latents.shape[1] - 1) >> halvings) // 2 * 2 + 1
+            count = max(1, tokens // length)
+        return store, torch.randint(len(store), (count,), generator=generator), length
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:

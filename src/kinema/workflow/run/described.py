@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ...core.errors import RequestError
+from ...weights import store
 from ..nodes.model_files import plain_name
 from .descriptions import (
     Conditioning,
@@ -52,7 +53,7 @@ def loaded(graph: Describing, _node: str, given: Given) -> tuple[Any, ...]:
     """CheckpointLoaderSimple, ImageOnlyCheckpointLoader, UNETLoader."""
     file = str(given.get("unet_name", given.get("ckpt_name")))
     chosen = graph.models.get(plain_name(file))
-    model = ModelUse(graph.model_of(file) if chosen is None else chosen, file, chosen is not None)
+    model = ModelUse(graph.model_of(file) if chosen is None else store.alone(chosen), file, chosen is not None)
     return model, ModelPart("CLIP", file), ModelPart("VAE", file)
 
 

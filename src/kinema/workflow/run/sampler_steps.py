@@ -111,7 +111,7 @@ def sampler_step(node: str, given: Sampled, files: MediaFiles) -> SamplerStep:
         conditions = _possible(conditions, given.latent, card, notes)
     fields["conditions"] = [*styles, *with_files(conditions, path_of)]
     request = Request.from_dict(fields)
-    plan = make_plan(request)
+    plan = make_plan(request, stage=True)
     result = replace(
         given.latent, width=plan.width, height=plan.height, frames=plan.frames, node=node, encoded=None, trimmed=0,
         references=max(0, given.latent.references - given.latent.trimmed),
