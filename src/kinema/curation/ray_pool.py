@@ -90,4 +90,4 @@ def _ray() -> Any:
         importlib.import_module("ray.data")
         return ray
     except ImportError as error:
-        raise KinemaError(f"--ray requires Ray ({error}). Install it: {install_command('curate')}") from error
+        raise KinemaError(f"--ray requires Ray ({error}). Install it: {install_command('scale')}") from error

@@ -52,7 +52,7 @@ def curate(
     folder: str | Path,
     out: str | Path,
     *,
-    recipe: str = "offline",
+    recipe: str = "svd",
     cuts: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
     longest_s: float | None = None,
