@@ -11,7 +11,7 @@ best match in the frame before. "renders" are the true clips: what the measures 
 motion modules switched off.
 
 Memory is that of a new process which loads the model and decodes noise, slice by slice, as the engine does, and all
-slices at a time. Prints a table and JSON; writes a sheet per row with --out.
+slices at a time. Prints a table and JSON; writes a sheet per row, the table and JSON with --out.
 """
 
 from __future__ import annotations
@@ -198,6 +198,16 @@ def memory(model: str, lengths: list[int]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def memory_table(found: dict[str, dict[str, Any]], lengths: list[int]) -> str:
+    columns = [*(f"{frames} frames" for frames in lengths), "ratio"]
+    lines = [f"| memory while decoding | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for mode, row in found.items():
+        for name, title in (("tensors_mb", "live tensors, MB"), ("process_mb", "process, MB")):
+            cells = [f"{row[str(frames)][name]:.1f}" for frames in lengths] + [f"{row['ratio'][name]:.2f}"]
+            lines.append(f"| {mode}: {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="kinema-mini-easyanimate")
@@ -214,12 +224,19 @@ def main() -> None:
         print(json.dumps(decode_once(args.model, args.peak, args.mode)))
         return
     result: dict[str, Any] = {"model": args.model, "clips": args.clips, "profile": args.profile}
-    if args.memory:
-        result["memory"] = memory(args.model, args.memory)
+    text = []
     if args.clips:
         result["clip"] = judged(args)
-        print(markdown(result["clip"]))
+        text.append(markdown(result["clip"]))
+    if args.memory:
+        result["memory"] = memory(args.model, args.memory)
+        text.append(memory_table(result["memory"], args.memory))
+    print("\n\n".join(text))
     print(json.dumps(result, indent=1))
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / "long.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+        (args.out / "long.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ class MiniClip(RecipeRun):
             model, tokenizer, self.twins(), self.held_out(), mean=MEAN, std=STD, device=self.device,
             pairs=(256 if self.big else 48 if self.full else 4) // processes.count(), damage=degrade,
         )  # fmt: skip
-        config = self.config("clip_run", minutes, lr_muon=2e-3, lr_adam=8e-4, ema=0.99, bf16=False)
+        slower = 1.0 if self.start is None else 0.5
+        config = self.config("clip_run", minutes, lr_muon=2e-3 * slower, lr_adam=8e-4 * slower, ema=0.99, bf16=False)
         return train(task, config, self.settings.show) | {"samples": task.samples}
 
     def export(self, minutes: float) -> dict[str, Any]:
@@ -141,9 +142,9 @@ def initial() -> tuple[CLIPModel, Any]:
         folder / "mini_svd" / "image_encoder", dtype=torch.float32, trust_remote_code=False
     )
     tokenizer = AutoTokenizer.from_pretrained(folder / "mini_image" / "tokenizer", trust_remote_code=False)
-    seen = vision.config.to_dict() | {"image_size": SIDE, "patch_size": PATCH, "num_hidden_layers": LAYERS}
+    seen = of_part(vision.config) | {"image_size": SIDE, "patch_size": PATCH, "num_hidden_layers": LAYERS}
     config = CLIPConfig(
-        text_config=text.config.to_dict(), vision_config=seen, projection_dim=vision.config.projection_dim
+        text_config=of_part(text.config), vision_config=seen, projection_dim=vision.config.projection_dim
     )
     model = CLIPModel(config)
     model.text_model.load_state_dict(inner(text))
@@ -163,6 +164,11 @@ def initial() -> tuple[CLIPModel, Any]:
         for part in (last.self_attn.out_proj, last.mlp.fc2):
             part.weight.mul_(0.1)
     return model, tokenizer
+
+
+def of_part(config: Any) -> dict[str, Any]:
+    """A part's configuration without the folder and class that it was read as."""
+    return {name: value for name, value in config.to_dict().items() if name not in ("_name_or_path", "architectures")}
 
 
 def inner(text: CLIPTextModel) -> dict[str, Tensor]:

@@ -75,7 +75,8 @@ class MiniI3dRun(RecipeRun):
             self.network(), self.training_clips(), self.held_out(), device=self.device,
             batch=(256 if self.big else 32 if self.full else 4) // processes.count(),
         )  # fmt: skip
-        config = self.config("encoder_run", minutes, lr_muon=3e-3, lr_adam=2e-3, ema=0.99, bf16=False)
+        slower = 1.0 if self.start is None else 0.6
+        config = self.config("encoder_run", minutes, lr_muon=3e-3 * slower, lr_adam=2e-3 * slower, ema=0.99, bf16=False)
         return train(task, config, self.settings.show) | {"samples": task.samples}
 
     def export(self, minutes: float) -> dict[str, Any]:

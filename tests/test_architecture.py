@@ -206,7 +206,8 @@ def test_every_module_imports_without_a_gpu():
 def test_public_names():
     assert sorted(kinema.__all__) == sorted(
         [
-            "__version__", "generate", "models", "plan", "load", "Request", "Plan", "Card", "Chunk", "Clip", "Engine",
+            "__version__", "evaluate", "generate", "models", "plan", "load", "Request", "Plan", "Card", "Chunk", "Clip",
+            "Engine",
             "Image", "Reference", "Source", "Mask", "Control", "Trajectory", "Camera", "Continue", "Style", "Audio",
             "KinemaError", "RequestError", "ModelError", "WeightsMissing", "MediaError", "Cancelled",
             "OutsideDomainWarning",

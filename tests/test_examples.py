@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
-EXPENSIVE = {"image_to_video", "camera_move"}
-"""Three and two clips of the slowest miniatures; test_cli_animate.py, test_svd.py and test_styles.py test the same with
-fewer steps or smaller networks."""
+EXPENSIVE = {"image_to_video", "camera_move", "picture_to_clip"}
+"""Three, two and three clips of slow miniatures; test_cli_animate.py, test_svd.py, test_styles.py and
+test_mini_easyanimate.py test the same with fewer steps or smaller networks."""
 CHEAP = {"refusals"}
 """Also run in a separate process by default: it loads no weights."""
 

@@ -52,11 +52,12 @@ _WHERE = {
     ),
 }
 
-__all__ = ["__version__", "generate", "models", "plan", *_WHERE]
+__all__ = ["__version__", "evaluate", "generate", "models", "plan", *_WHERE]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from .core.card import Card
     from .core.chunk import Chunk
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from .core.request import Request
     from .engine.clip import Clip
     from .engine.load import Engine, load
+    from .evaluation.yardsticks.result import Evaluation
 
 
 def generate(
@@ -130,6 +132,41 @@ def plan(request: Request | str, **fields: Any) -> Plan:
     from .engine.plan import plan as make_plan
 
     return make_plan(as_request(request, **fields))
+
+
+def evaluate(
+    clips: Path | str,
+    against: Path | str | None = None,
+    *,
+    metrics: Sequence[str],
+    out: Path | str | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    **settings: str | None,
+) -> Evaluation:
+    """Measure a folder of clips, or one clip, alone or against another (docs/yardsticks.md).
+
+    metrics: names from `kinema evaluate --list`. out: folder for report.html, report.json and the rows of a run that
+    `resume` continues. workers: processes; the result is the same for any number. settings: device, features, pictures,
+    protocol, tracker. Raises RequestError before any frame is read, ModelError, MediaError if no clip can be measured;
+    clips that cannot be are named in `failed`. progress: as for `generate`.
+    """
+    from pathlib import Path
+
+    from .core.display import python_display
+    from .evaluation.yardsticks import report_page, run
+    from .evaluation.yardsticks.contract import YardstickSettings
+
+    place = None if out is None else Path(out)
+    with python_display(progress) as on_event:
+        found = run.evaluate(
+            clips, against, metrics=metrics, settings=YardstickSettings(**settings), out=place, workers=workers,
+            resume=resume, on_event=on_event,
+        )  # fmt: skip
+        if place is not None:
+            report_page.save(found, place)
+    return found
 
 
 def models() -> list[Card]:

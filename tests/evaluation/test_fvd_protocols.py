@@ -178,6 +178,18 @@ def test_a_set_against_itself(stand):
     assert kernel.score(rows, rows).facts["biased"] == 0.0
 
 
+def test_the_limit_of_many_clips_is_said_where_it_holds(stand):
+    """Of two samples whose true distance is 4 x 0.5^2 = 1; not of as few clips as features."""
+    yardstick, generator = FrechetVideoDistance(YardstickSettings()), np.random.default_rng(0)
+    x, y = generator.normal(0, 1, (2, 300, 4)) + np.array([0.5, 0])[:, None, None]
+    rows, reference = ([{"features": each} for each in side] for side in (x, y))
+    facts = yardstick.score(rows, reference).facts
+    assert facts["limit_of_many_clips"] == pytest.approx(1.0, abs=0.3)
+    assert "rank_deficient" not in facts
+    few = yardstick.score(rows[:14], reference[:14]).facts
+    assert "by_number_of_clips" not in few and "limit_of_many_clips" not in few
+
+
 def test_two_yardsticks_encode_a_clip_once(stand):
     distance, kernel = FrechetVideoDistance(YardstickSettings()), KernelDistance(YardstickSettings())
     for clip in clips(3, 0):

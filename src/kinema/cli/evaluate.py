@@ -23,10 +23,12 @@ from .progress import reporter
 from .say import answer, say
 
 app = typer.Typer(
-    cls=ClipByDefault, no_args_is_help=True, help="Measure how well a model follows its prompt and conditions."
+    cls=ClipByDefault, no_args_is_help=True, help="Measure clips, sets of clips, and models against their conditions."
 )
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
 """Number of captions, number of cases of every other task, profiles."""
+MOST_CHECKED = 96
+"""Scenes on which the probes are checked; fewer for a quick scorecard."""
 SUBJECTS = {
     "wan": "kinema-mini-wan", "svd": "kinema-mini-svd", "zeroscope": "kinema-mini-zeroscope",
     "animatediff": "kinema-mini-animatediff", "tora": "kinema-mini-tora",
@@ -37,7 +39,7 @@ SUBJECTS = {
 
 @app.callback()
 def _group() -> None:
-    """Measure how well a model follows its prompt and conditions."""
+    """Measure clips, sets of clips, and models against their conditions."""
 
 
 app.command(NAME)(clip)
@@ -196,7 +198,9 @@ def _score(
     keep_apart({"output": output}, [model], replaced=False)
     from ..evaluation.scorecard import PROFILES, ScorecardSettings, scorecard
 
-    settings = ScorecardSettings(count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers)
+    settings = ScorecardSettings(
+        count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers, min(MOST_CHECKED, 4 * count)
+    )
     command = ["kinema", "evaluate", "miniature", name, "--count", str(count), "--task-count", str(task_count)]
     command += [word for each in settings.profiles for word in ("--profile", each)]
     command += [word for each in settings.tasks for word in ("--task", each)]

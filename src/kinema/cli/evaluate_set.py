@@ -21,6 +21,7 @@ from .progress import reporter
 from .say import answer, note, say
 
 NAME = "set"
+HERE = "Options"
 ONLY_OF_SETS = (
     "--against", "--compare", "--list", "--protocol", "--features", "--pictures", "--output", "-o", "--workers",
     "--resume", "--uniform", "--save-statistics",
@@ -36,34 +37,45 @@ def evaluate_set(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        option("--metrics", metavar="NAME,...", help="Names from --list. Several: commas, or repeat it."),
+        option("--metrics", panel=HERE, metavar="NAME,...", help="Names from --list. Several: commas, or repeat it."),
     ] = None,
     against: Annotated[
         Path | None,
         option(
-            "--against", metavar="FOLDER",
+            "--against", panel=HERE, metavar="FOLDER",
             help="The clips to compare with: a folder, a clip, or a .npz file of --save-statistics.",
         ),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         option(
-            "--compare", metavar="A B",
+            "--compare", panel=HERE, metavar="A B",
             help="Instead of FOLDER: two folders of clips, or two that -o wrote. Says which differences are real.",
         ),
     ] = None,
     protocol: Annotated[
-        str | None, option("--protocol", metavar="NAME", help="Published protocol of fvd: frames, resize, covariance.")
+        str | None,
+        option(
+            "--protocol", panel=HERE, metavar="NAME",
+            help="Published protocol of fvd: frames, resize, covariance.",
+        ),
     ] = None,
     features: Annotated[
         str | None,
-        option("--features", metavar="NAME", help="Video encoder of fvd: mini-i3d, i3d:FILE, videomae:MODEL."),
+        option(
+            "--features", panel=HERE, metavar="NAME",
+            help="Video encoder of fvd: mini-i3d, i3d:FILE, videomae:MODEL.",
+        ),
     ] = None,
     pictures: Annotated[
-        str | None, option("--pictures", metavar="NAME", help="CLIP of clipsim: mini-clip, or a model of transformers.")
+        str | None,
+        option(
+            "--pictures", panel=HERE, metavar="NAME",
+            help="CLIP of clipsim: mini-clip, or a model of transformers.",
+        ),
     ] = None,
     tracker: Annotated[
-        str | None, option("--tracker", metavar="NAME", help="Tracker of trajectory_error.")
+        str | None, option("--tracker", panel=HERE, metavar="NAME", help="Tracker of trajectory_error.")
     ] = None,
     uniform: Annotated[
         bool, typer.Option("--uniform", help="Leave out clips whose size or frame rate differs from most.")
@@ -71,7 +83,10 @@ def evaluate_set(
     listed: Annotated[bool, typer.Option("--list", help="List the metrics and what each needs.")] = False,
     workers: Annotated[
         int | None,
-        option("--workers", metavar="N", help="Processes, one thread each. Default: by the number of clips and cores."),
+        option(
+            "--workers", panel=HERE, metavar="N",
+            help="Processes, one thread each. Default: by the number of clips and cores.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -123,14 +138,14 @@ def evaluate_set(
     if compare is not None:
         _compare(compare, against, output, chosen, command, as_json)
         return
-    from ..evaluation.yardsticks import report, run
+    from ..evaluation.yardsticks import report, report_page, run
 
     with reporter(as_json) as on_event:
         found = run.evaluate(clips or "", against, out=output, on_event=on_event, **chosen)
-        data = report.to_dict(found, command) if output is None else report.save(found, output, command)
+        data = report.to_dict(found, command) if output is None else report_page.save(found, output, command)
     answer(data, as_json, report.as_text(found))
     if output is not None and not as_json:
-        say(str(output / report.PAGE), str(output / report.JSON))
+        say(str(output / report_page.PAGE), str(output / report_page.JSON))
     _end(found.failed)
 
 
@@ -140,7 +155,7 @@ def _compare(
 ) -> None:  # fmt: skip
     """Compare two reports, or evaluate two folders first."""
     from ..core.leftovers import temporary_folder
-    from ..evaluation.yardsticks import compare, report, run
+    from ..evaluation.yardsticks import compare, report, report_page, run
     from ..evaluation.yardsticks.compare_page import save
 
     failed: list[Any] = []
@@ -154,7 +169,7 @@ def _compare(
             on_event = stack.enter_context(reporter(as_json))
             found = run.evaluate(each, against, out=place / name, on_event=on_event, **chosen)
             command_of = [*command[:2], str(each), *command[5:]]
-            report.save(found, place / name, command_of)
+            report_page.save(found, place / name, command_of)
             failed += found.failed
             folders.append(place / name)
         result = compare.compare(folders[0], folders[1], chosen["metrics"], pair)

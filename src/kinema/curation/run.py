@@ -166,6 +166,8 @@ def _opened(wanted: CurationFile, settings: CurationSettings, *, may_lack: bool)
     found: dict[str, ClipStage | str] = {}
     for stage in make_stages(wanted.stages, settings):
         try:
+            if (check := getattr(stage, "check", None)) is not None:
+                check()
             stage.open()
             found[stage.name] = stage
         except KinemaError as error:

@@ -20,7 +20,7 @@ SHORT_PX = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class PictureEncoder(Protocol):
+class FrameEncoder(Protocol):
     """name: as given. digest: SHA-256 of the weights."""
 
     name: str
@@ -30,7 +30,7 @@ class PictureEncoder(Protocol):
         """Unit vectors (N, D), float32, of uint8 RGB frames."""
 
 
-def picture_encoder(name: str | None = None, device: str = "cpu") -> PictureEncoder:
+def picture_encoder(name: str | None = None, device: str = "cpu") -> FrameEncoder:
     """Load an encoder: `dino:MODEL` (a ViT of transformers, folder or hub id), or any name of text_and_pictures. None:
     DINO if it is on this machine, else mini-clip. Nothing is fetched. Raises WeightsMissing, ModelError."""
     if name is None:

@@ -48,7 +48,7 @@ class EnginePool:
             self._owned.add(key)
             engine = self._idle.pop(key, None)
         try:
-            mark = store.mark(store.locate(card))
+            mark = tuple(each for place in _places(card) for each in store.mark(place))
             if engine is not None and self._marks.get(key) != mark:
                 engine = None
                 _release()
@@ -90,7 +90,7 @@ class EnginePool:
 
         from ..engine.load import load
 
-        needed = int(GROWTH * _bytes_on_disk(store.locate(card)))
+        needed = int(GROWTH * sum(map(_bytes_on_disk, _places(card))))
         while self._idle and needed > self._room():
             with self._change:
                 self._idle.popitem(last=False)
@@ -125,6 +125,11 @@ def is_out_of_memory(error: BaseException | None = None) -> bool:
     torch = sys.modules.get("torch")
     kinds: tuple[type[BaseException], ...] = (MemoryError, *((torch.OutOfMemoryError,) if torch is not None else ()))
     return isinstance(error, kinds)
+
+
+def _places(card: Any) -> list[Path]:
+    """The folder or file of a model, and the second file of a pair."""
+    return [store.locate(card), *([Path(card.second_path)] if card.second_path is not None else [])]
 
 
 def _bytes_on_disk(place: Path) -> int:

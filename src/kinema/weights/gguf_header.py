@@ -50,12 +50,12 @@ def gguf_header(file: Path) -> GgufHeader:
     """The header of a GGUF file. ModelError if the file is of another format or damaged."""
     try:
         with file.open("rb") as stream:
-            return _Reader(stream).header()
+            return _GgufReader(stream).header()
     except (OSError, ValueError, struct.error, UnicodeDecodeError, MemoryError, OverflowError) as error:
         raise ModelError(f"{file}: not a GGUF file, or damaged: {error}.") from None
 
 
-class _Reader:
+class _GgufReader:
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
 

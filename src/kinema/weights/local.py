@@ -28,11 +28,13 @@ def find(kind: str, *models: str) -> list[Path]:
 
 def load(auto: Any, folder: Path) -> Any:
     """Load a transformers network from its folder in float32, for inference. ModelError if it is damaged."""
+    from safetensors import SafetensorError
+
     from .folder import load_part
 
     try:
         network = load_part(auto, folder, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     return network.float().eval().requires_grad_(False)
 

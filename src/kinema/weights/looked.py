@@ -105,6 +105,8 @@ def _base(card: Card) -> list[NeededPart]:
 
 
 def _unsupported(file: Path, why: str) -> LookedAt | None:
+    if not is_gguf(file) and file.suffix.lower() not in (".safetensors", ".sft"):
+        return None
     size = file.stat().st_size
     entries = gguf_header(file).entries if is_gguf(file) else header(file)
     for family in family_names():

@@ -14,7 +14,7 @@ from fake_yardsticks import write_clip, write_set
 
 from kinema.core.errors import MediaError, RequestError
 from kinema.evaluation.plots import forest, histogram, number
-from kinema.evaluation.yardsticks import compare, compare_page, report
+from kinema.evaluation.yardsticks import compare, compare_page, report, report_page
 from kinema.evaluation.yardsticks.contract import Score
 from kinema.evaluation.yardsticks.result import Figure
 from kinema.evaluation.yardsticks.run import evaluate
@@ -48,12 +48,12 @@ def saved(tmp_path_factory, bright_set, dark_set):
             patch.setitem(table.YARDSTICKS, each.name, each)
         out = tmp_path_factory.mktemp("report")
         found = evaluate(bright_set, dark_set, metrics=["brightness", "gap", "far"], out=out)
-        return found, report.save(found, out, ["kinema", "evaluate"]), out
+        return found, report_page.save(found, out, ["kinema", "evaluate"]), out
 
 
 def test_the_schema_of_the_json(saved):
     _, data, out = saved
-    assert json.loads((out / report.JSON).read_text()) == json.loads(json.dumps(data))
+    assert json.loads((out / report_page.JSON).read_text()) == json.loads(json.dumps(data))
     assert set(data) == {
         "format", "kinema", "date", "command", "seconds", "clips", "against", "figures", "failed", "differing",
     }  # fmt: skip
@@ -77,7 +77,7 @@ def test_the_page_fetches_nothing_and_escapes_everything(tmp_path, fakes):
     write_clip(tmp_path / "a" / "short.mp4", 90, frames=2)
     (tmp_path / "a" / "b.txt").write_text("</style><script>alert(1)</script> a \u202egray\x1b[31m bar")
     found = evaluate(tmp_path / "a", metrics=["brightness"])
-    content = (report.save(found, tmp_path / "out"), (tmp_path / "out" / report.PAGE).read_text())[1]
+    content = (report_page.save(found, tmp_path / "out"), (tmp_path / "out" / report_page.PAGE).read_text())[1]
     page = Addresses(content)
     assert all(each.startswith(("data:", "#")) for each in page.found), page.found
     assert re.findall(r"url\((?!data:)|https?://|@import", content) == []
@@ -172,7 +172,7 @@ def test_names_make_pairs():
 def test_a_page_that_cannot_be_written_is_an_error_in_words(saved, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MediaError, match="cannot be written"):
-        report.save(saved[0], tmp_path / "file" / "out")
+        report_page.save(saved[0], tmp_path / "file" / "out")
     assert (Path(saved[2]) / FILE).is_file()
 
 

@@ -64,7 +64,7 @@ class FrechetVideoDistance:
         if least >= frechet.LEAST_FOR_LIMIT:
             sizes = frechet.smaller_sets(measure, len(rows), num_against)
             facts["by_number_of_clips"] = {str(size): round(part, 6) for size, part in sizes.items()}
-            if min(sizes) > width:
+            if frechet.is_a_line(min(sizes), width):
                 facts["limit_of_many_clips"] = round(frechet.limit(sizes), 6)
         return Score(value, low, high, self.unit, None, facts)
 

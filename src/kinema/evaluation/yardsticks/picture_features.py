@@ -11,7 +11,7 @@ import numpy as np
 from .contract import YardstickSettings
 
 if TYPE_CHECKING:
-    from ...features.picture_encoder import PictureEncoder
+    from ...features.picture_encoder import FrameEncoder
     from ...features.text_and_pictures import TextAndPictures
 
 _LAST: dict[tuple[str, bytes], np.ndarray] = {}
@@ -43,14 +43,14 @@ def text_and_pictures_of(name: str, device: str) -> TextAndPictures:
 
 
 @functools.lru_cache(maxsize=2)
-def picture_encoder_of(name: str, device: str) -> PictureEncoder:
+def picture_encoder_of(name: str, device: str) -> FrameEncoder:
     """As `text_and_pictures_of`, for encoders of pictures alone too."""
     from ...features.picture_encoder import picture_encoder
 
     return picture_encoder(name, device) if name.startswith("dino:") else text_and_pictures_of(name, device)
 
 
-def vectors_of(encoder: PictureEncoder, frames_FHWC: np.ndarray) -> np.ndarray:
+def vectors_of(encoder: FrameEncoder, frames_FHWC: np.ndarray) -> np.ndarray:
     """Unit vectors (F, D) of a clip's frames."""
     frames_FHWC = np.ascontiguousarray(frames_FHWC)
     digest = hashlib.sha256(str(frames_FHWC.shape).encode())

@@ -88,10 +88,11 @@ def beside(clip: ClipFile) -> list[Path]:
     """The files next to a clip that tell about it: NAME.mask.mp4 (MASK), NAME.path.json and the like (PATH)."""
     starts = tuple(f"{clip.path.stem}{each}." for each in (MASK, PATH))
     try:
-        names = os.listdir(clip.path.parent)
+        with os.scandir(clip.path.parent) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.startswith(starts))
     except OSError:
         return []
-    return [clip.path.with_name(name) for name in sorted(names) if name.startswith(starts)]
+    return [clip.path.with_name(name) for name in names]
 
 
 def read_clip(file: ClipFile, partner: ClipFile | None = None) -> SetClip:

@@ -1,22 +1,18 @@
-"""An evaluation as a text table, as JSON, and in a folder with a page."""
+"""An evaluation as a text table and as JSON."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from .. import page
 from ..plots import number
 from .result import GIVEN, OTHER, Evaluation, FailedClip, Figure
 
 FORMAT = 1
 """Of report.json: a field is added without a new number, none is renamed or removed."""
-JSON, PAGE = "report.json", "report.html"
 SHOWN = 3
 """Worst and best clips of a figure."""
 MOST_LINES = 20
@@ -40,16 +36,6 @@ def to_dict(found: Evaluation, command: Sequence[str] = ()) -> dict[str, Any]:
         ],
         "differing": [{"side": side, "clip": clip, "how": how} for side, clip, how in found.differing],
     }
-
-
-def save(found: Evaluation, folder: Path, command: Sequence[str] = ()) -> dict[str, Any]:
-    """Write report.json and report.html into a folder; returns the contents of the first. Raises MediaError."""
-    from .report_page import html
-
-    data = to_dict(found, command)
-    page.write(folder / PAGE, html(found, data))
-    page.write(folder / JSON, json.dumps(data, indent=1, allow_nan=False) + "\n")
-    return data
 
 
 def as_text(found: Evaluation) -> str:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .. import page
 from ..page import MovingPictures, text
 from ..plots import histogram, number
-from .report import extremes, failed_text, interval, plain
+from .report import extremes, failed_text, interval, plain, to_dict
 from .result import Evaluation, Figure
 
+JSON, PAGE = "report.json", "report.html"
 MOST_LISTED = 500
 """Of files that were left out."""
+
+
+def save(found: Evaluation, folder: Path, command: Sequence[str] = ()) -> dict[str, Any]:
+    """Write report.json and report.html into a folder; returns the contents of the first. Raises MediaError."""
+    data = to_dict(found, command)
+    page.write(folder / PAGE, html(found, data))
+    page.write(folder / JSON, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    return data
 
 
 def html(found: Evaluation, data: dict[str, Any]) -> str:

@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 
 from ...core.errors import RequestError
 from ...core.near import nearest
+from .clipsim import ClipSim
 from .contract import Yardstick, YardstickSettings
 from .fvd import FrechetVideoDistance
 from .kernel_distance import KernelDistance
 from .pairs import make_lpips, make_psnr, make_ssim
+from .trajectory import TrajectoryError
+from .vbench import DIMENSIONS, VBenchQuality
+from .vbench_camera import AskedCameraMotion
 
 YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
     "fvd": FrechetVideoDistance,
@@ -17,6 +21,11 @@ YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
     "psnr": make_psnr,
     "ssim": make_ssim,
     "lpips": make_lpips,
+    "clipsim": ClipSim,
+    "trajectory_error": TrajectoryError,
+    **DIMENSIONS,
+    "camera_motion": AskedCameraMotion,
+    "vbench": VBenchQuality,
 }
 """Makers by name. A maker checks the settings (RequestError) and loads no weights: `measure` does."""
 

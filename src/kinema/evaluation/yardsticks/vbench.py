@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ...core.errors import MediaError, WeightsMissing
-from . import bootstrap, normalise
+from . import normalise
+from .clip_means import mean_score
 from .contract import ClipFile, Row, Score, SetClip, Yardstick, YardstickSettings
 from .vbench_consistency import background_consistency, subject_consistency
 from .vbench_motion import DynamicDegree, MotionSmoothness, TemporalFlickering
@@ -65,31 +66,20 @@ class VBenchQuality:
         }
 
     def score(self, rows: Sequence[Row], against: Sequence[Row]) -> Score:
-        """The quality score. If a dimension lacks, value is None and facts["partial_quality"] is the mean of the
-        others, which compares only with figures of the same dimensions."""
-        figures = {name: self._figure(name, rows) for name in self.parts}
-        found = normalise.totals(figures)
+        """The quality score, the mean of the clips' weighted and normalised figures. If a dimension lacks, value is
+        None and facts["partial_quality"] is that of the others, which compares only with figures of the same ones."""
+        names = list(self.parts)
+        figures = {name: [float(row[f"{name}/value"]) for row in rows] for name in names}
+        means = {name: float(np.mean(values)) for name, values in figures.items() if values}
+        found = normalise.totals(means)
         facts: dict[str, Any] = {
-            "clips": len(rows),
-            "dimensions": {name: figure for name, figure in figures.items() if figure is not None},
-            "not_computed": list(found.missing),
-            "why_not": self.lacking,
+            "clips": len(rows), "dimensions": means, "not_computed": list(found.missing), "why_not": self.lacking,
             "total": "not computed: it needs all dimensions",
-        }
-        if not rows or found.quality is None:
+        }  # fmt: skip
+        if found.quality is None:
             facts["partial_quality"] = found.partial_quality
-            facts["partial_of"] = [name for name in normalise.QUALITY if figures.get(name) is not None]
-            facts["why"] = "partial: lacks " + ", ".join(n for n in normalise.QUALITY if figures.get(n) is None)
+            facts["partial_of"] = [name for name in normalise.QUALITY if name in means]
+            facts["why"] = "partial: lacks " + ", ".join(n for n in normalise.QUALITY if n not in means)
             return Score(None, None, None, self.unit, None, facts)
-
-        def drawn(picks: np.ndarray) -> float:
-            part = [rows[pick] for pick in picks]
-            value = normalise.totals({name: self._figure(name, part) for name in self.parts}).quality
-            return float("nan") if value is None else value
-
-        low, high = bootstrap.interval(found.quality, drawn, len(rows)) or (None, None)
-        return Score(found.quality, low, high, self.unit, None, facts)
-
-    def _figure(self, name: str, rows: Sequence[Row]) -> float | None:
-        values = [float(row[f"{name}/value"]) for row in rows]
-        return float(np.mean(values)) if values else None
+        each = [normalise.totals({name: figures[name][n] for name in names}).quality for n in range(len(rows))]
+        return mean_score([value for value in each if value is not None], self.unit, facts)

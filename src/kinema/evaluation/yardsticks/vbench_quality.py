@@ -20,12 +20,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...core.errors import ModelError, WeightsMissing
+from ...core.errors import WeightsMissing
+from ...features.aesthetic import CLIP, Head, aesthetic_head
 from . import picture_features
 from .clip_means import mean_score
 from .contract import MOST_FRAMES, ClipFile, Row, Score, SetClip, YardstickSettings
 
-AESTHETIC_CLIP = "openai/clip-vit-large-patch14"
 AESTHETIC_HEAD, MUSIQ = "sa_0_4_vit_l_14_linear.pth", "musiq_spaq_ckpt-358bb6af.pth"
 LONGEST_PX = 512
 
@@ -63,7 +63,7 @@ class _OfFrames:
 class AestheticQuality(_OfFrames):
     name, title = "aesthetic_quality", "aesthetic quality of frames"
 
-    def __init__(self, settings: YardstickSettings, clip: str = AESTHETIC_CLIP) -> None:
+    def __init__(self, settings: YardstickSettings, clip: str = CLIP) -> None:
         super().__init__(settings)
         self.clip = clip
 
@@ -86,8 +86,8 @@ class AestheticQuality(_OfFrames):
 
     def measure(self, clip: SetClip) -> Row:
         encoder = picture_features.text_and_pictures_of(self.clip, self.device)
-        weight_D, bias = _head(str(_found(AESTHETIC_HEAD, self.name)))
-        scores_F = picture_features.vectors_of(encoder, clip.frames_FHWC).astype(np.float64) @ weight_D + bias
+        score = _head(str(_found(AESTHETIC_HEAD, self.name)))
+        scores_F = score(picture_features.vectors_of(encoder, clip.frames_FHWC))
         return {"value": np.array(scores_F.mean() / 10)}
 
 
@@ -126,15 +126,8 @@ class ImagingQuality(_OfFrames):
 
 
 @functools.lru_cache(maxsize=1)
-def _head(file: str) -> tuple[np.ndarray, float]:
-    from ...weights import state_dict
-
-    state = state_dict.read(Path(file))
-    try:
-        weight, bias = state["weight"].double().numpy(), float(state["bias"])
-    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError):
-        raise ModelError(f"{file}: not the linear layer of the aesthetic predictor (weight, bias).") from None
-    return weight.reshape(-1), bias
+def _head(file: str) -> Head:
+    return aesthetic_head(Path(file))
 
 
 @functools.lru_cache(maxsize=1)

@@ -108,8 +108,8 @@ class WanFamily:
             known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
             concat = known.to(self.device, self.dtype)
         if self.card.variant == "vace":
-            with precision(self.device, plan.low_precision):
-                control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
+            # Encoding stays in float32 in every profile: errors of bfloat16 add up over the causal frames.
+            control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
             control = control.to(self.device, self.dtype)
             scale, layers = options.conditioning_scale, len(self.parts.transformer.config.vace_layers)
             scale = scale * layers if len(scale) == 1 else scale
@@ -117,8 +117,7 @@ class WanFamily:
         begins_with_clip = prepared.has_clip or self.card.variant != "ti2v"
         if prepared.source_BCFHW is not None and options.strength < 1.0 and begins_with_clip:
             pictures = [picture[:, :, None] for picture in prepared.references]
-            with precision(self.device, plan.low_precision):
-                latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
+            latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
         known = levels = None
         wide = self.card.variant in GRIDS and options.first_frame == "kept"
