@@ -45,7 +45,7 @@ def heap(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dataset(heap, tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "set"
-    return out, curate(heap, out, stages=STAGES, workers=0)
+    return out, curate(heap, out, recipe="svd", stages=STAGES, workers=0)
 
 
 def rows(table):
@@ -74,7 +74,7 @@ def test_every_shot_and_every_file_has_a_row(dataset):
 
 
 def test_two_processes_give_the_same_bytes(dataset, heap, tmp_path):
-    found = curate(heap, tmp_path / "set", stages=STAGES, workers=2)
+    found = curate(heap, tmp_path / "set", recipe="svd", stages=STAGES, workers=2)
     assert found.table.read_bytes() == dataset[1].table.read_bytes()
 
 
@@ -91,6 +91,7 @@ def test_an_interrupted_run_continues_at_the_clip(dataset, heap, tmp_path):
             curate(
                 heap,
                 tmp_path / "set",
+                recipe="svd",
                 stages=STAGES,
                 workers=0,
                 resume=stage == "measure",
@@ -98,7 +99,7 @@ def test_an_interrupted_run_continues_at_the_clip(dataset, heap, tmp_path):
             )
         assert not (tmp_path / "set" / "clips.parquet").exists()
     seen = []
-    found = curate(heap, tmp_path / "set", stages=STAGES, workers=0, resume=True, on_event=seen.append)
+    found = curate(heap, tmp_path / "set", recipe="svd", stages=STAGES, workers=0, resume=True, on_event=seen.append)
     counted = [(each.stage, each.total) for each in seen if isinstance(each, Progress) and each.done == 0]
     assert counted == [("measure", 3)]
     assert found.table.read_bytes() == dataset[1].table.read_bytes()
@@ -123,7 +124,7 @@ def test_a_changed_file_and_a_new_stage_are_all_that_is_computed_again(heap, tmp
 
 def test_marks_change_without_measuring(dataset, heap, tmp_path, monkeypatch):
     out = tmp_path / "set"
-    before = rows(curate(heap, out, stages=STAGES, workers=0).table)
+    before = rows(curate(heap, out, recipe="svd", stages=STAGES, workers=0).table)
     monkeypatch.setattr("kinema.curation.reading._read", None)
     kept = CurationFile.read(out)
     counts = remark(out, ())
@@ -176,9 +177,9 @@ def test_illegal_values_are_refused_before_any_work(heap, tmp_path, given, field
 
 def test_an_existing_data_set_is_not_replaced(dataset, heap, tmp_path):
     with pytest.raises(RequestError, match="--resume"):
-        curate(heap, dataset[0], stages=STAGES)
+        curate(heap, dataset[0], recipe="svd", stages=STAGES)
     with pytest.raises(RequestError, match="another cuts"):
-        curate(heap, dataset[0], stages=STAGES, cuts=["content"], resume=True)
+        curate(heap, dataset[0], recipe="svd", stages=STAGES, cuts=["content"], resume=True)
     with pytest.raises(RequestError, match="must not contain"):
         curate(heap, heap.parent)
 
@@ -233,5 +234,5 @@ def test_a_killed_run_resumes_to_the_same_bytes(dataset, heap, tmp_path):
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes(dataset, heap, tmp_path):
     pytest.importorskip("ray")
-    found = curate(heap, tmp_path / "set", stages=STAGES, workers=2, ray="local")
+    found = curate(heap, tmp_path / "set", recipe="svd", stages=STAGES, workers=2, ray="local")
     assert found.table.read_bytes() == dataset[1].table.read_bytes()

@@ -54,8 +54,13 @@ def folder(
         Path, typer.Option("--output", "-o", metavar="DATASET", help="The folder of the data set.", show_default=False)
     ],
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="svd|easyanimate|tora", help="Stages and thresholds of a paper.")
-    ] = "svd",
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="offline|svd|easyanimate|tora",
+            help="Stages and thresholds: Kinema's own, or a paper's.",
+        ),
+    ] = "offline",
     cuts: Annotated[
         list[str] | None,
         option("--cuts", metavar="NAME", help="Detectors of cuts in place of the recipe's: cascade, content, adaptive, "
@@ -129,7 +134,8 @@ def mark(
                "text_area=off removes it. Repeatable."),
     ] = None,
     recipe: Annotated[
-        str | None, option("--recipe", metavar="svd|easyanimate|tora", help="Begin with this recipe's thresholds.")
+        str | None,
+        option("--recipe", metavar="offline|svd|easyanimate|tora", help="Begin with this recipe's thresholds."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip

@@ -52,7 +52,7 @@ def curate(
     folder: str | Path,
     out: str | Path,
     *,
-    recipe: str = "svd",
+    recipe: str = "offline",
     cuts: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
     longest_s: float | None = None,
