@@ -175,6 +175,13 @@ def test_illegal_values_are_refused_before_any_work(heap, tmp_path, given, field
     assert refused.value.field == field and not (tmp_path / "set").exists()
 
 
+def test_a_folder_without_files_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RequestError, match="contains no files"):
+        curate(tmp_path / "empty", tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
 def test_an_existing_data_set_is_not_replaced(dataset, heap, tmp_path):
     with pytest.raises(RequestError, match="--resume"):
         curate(heap, dataset[0], recipe="svd", stages=STAGES)

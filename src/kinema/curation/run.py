@@ -143,6 +143,10 @@ def _asked(
                 value=str(dataset),
                 legal="a new or empty folder",
             )
+        if next(source_files(source, dataset), None) is None:
+            raise RequestError(
+                f"{source}: contains no files to curate.", field="folder", value=str(source), legal="a folder of videos"
+            )
         return made
     before = CurationFile.read(dataset)
     if not resume:
