@@ -225,12 +225,12 @@ def main() -> None:
         return
     result: dict[str, Any] = {"model": args.model, "clips": args.clips, "profile": args.profile}
     text = []
-    if args.clips:
-        result["clip"] = judged(args)
-        text.append(markdown(result["clip"]))
-    if args.memory:
+    if args.memory:  # before the clips: a child begins with the peak of its parent
         result["memory"] = memory(args.model, args.memory)
         text.append(memory_table(result["memory"], args.memory))
+    if args.clips:
+        result["clip"] = judged(args)
+        text.insert(0, markdown(result["clip"]))
     print("\n\n".join(text))
     print(json.dumps(result, indent=1))
     if args.out is not None:
