@@ -1,7 +1,7 @@
 """What curation is worth: a LoRA trained on a heap of clips against one trained on the part that curation keeps, at
 equal steps. Prints the tables of docs/curation.md.
 
-    python benchmarks/curation_value.py --out runs/curation_value [--steps 100] [--count 24]
+    python benchmarks/curation_value.py --out runs/curation_value [--steps 400] [--count 24] [--prompts 32]
 
 The heap is to teach a camera that pans to the left: half of it is such clips of Toyland, the other half has what heaps
 have: still pictures, jumps between scenes, title cards, shaky cameras. `kinema.curation.curate` measures and marks it;
@@ -130,8 +130,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/curation_value"))
     parser.add_argument("--count", type=int, default=24, help="good clips, and as many bad ones")
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--sampling", type=int, default=10, help="steps of the judged clips")
     given = parser.parse_args()
     shutil.rmtree(given.out, ignore_errors=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 FRAMES = (49, 145)
+MODELS = ("v5.1", "paper")
 WAYS = ("slices", "whole")
 PROC = Path("/proc/self")
 
@@ -26,6 +27,7 @@ PROC = Path("/proc/self")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=128, help="of the frames, px")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--slices-only", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -33,7 +35,7 @@ def main() -> None:
         print(json.dumps(measured(*json.loads(args.child))))
         return
     print(f"frames of {args.side}x{args.side}, MiB above what is loaded, one thread", flush=True)
-    for model in ("v5.1", "paper"):
+    for model in args.models:
         for way in WAYS[:1] if args.slices_only else WAYS:
             short, long = (child(model, way, frames, args.side) for frames in FRAMES)
             print(

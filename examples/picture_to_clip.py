@@ -1,4 +1,4 @@
-"""One model for pictures and clips: draw a picture, make a clip that begins with it, and a longer clip of the same words.
+"""One model for pictures and clips: a picture, a clip that begins with it, and a longer clip of the same words.
 Writes picture/, begun.gif and longer.gif into the current folder."""
 
 import kinema

@@ -55,7 +55,14 @@ USER_FILES = {
         "LoadImage.image=photo.png",
     },
     "cogvideox.md": {"watercolour.safetensors"},
-    "easyanimate.md": {"runs/mini_easyanimate/export"},  # written by the training above them
+    "easyanimate.md": {
+        "runs/mini_easyanimate/export",  # written by the training above them
+        "pond.png",
+        "path.txt",
+        "city.png",
+        "poses.txt",
+        "models/EasyAnimateV5.1-7b-zh.safetensors",
+    },
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
     "mini_tora.md": {"wave.txt"},

@@ -42,7 +42,8 @@ def test_models_add_and_check(model: str, tmp_path: Path) -> None:
     added = answer(run("models", "add", str(copy), "--json"))
     assert added["id"] == "my-model"
     assert "my-model" in [entry["id"] for entry in answer(run("models", "list", "--json"))]
-    assert answer(run("models", "check", "my-model", "--json")) == {"ok": True, "problems": {"my-model": []}}
+    found = answer(run("models", "check", "my-model", "--json"))
+    assert (found["ok"], found["problems"], found["model"]["family"]) == (True, {"my-model": []}, "wan")
     weights = next((copy / "vae").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-100])
     result = run("models", "check")

@@ -146,7 +146,6 @@ def test_a_written_caption_is_the_clips_own_for_later_stages(clip, tmp_path):
     assert score.measure(replace(clip, caption="a boat")) == {"clip_score": pytest.approx(-1)}
     with caption_server() as asked:
         work = MeasureWork(("captions", "clip_score"), settings, {"captions": opened(asked), "clip_score": score})
-        work._open["captions"].writer.chat  # noqa: B018  opened above
         found = work((clip, ("captions", "clip_score")))
     assert found.stages["clip_score"][0] == {"clip_score": pytest.approx(1)}
     state = CurationState(tmp_path / "state.db")

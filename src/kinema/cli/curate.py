@@ -17,7 +17,7 @@ from .progress import reporter
 from .say import answer, note
 
 if TYPE_CHECKING:
-    from ..curation.run import Curated
+    from ..curation.run import CurationResult
 
 NAME = "folder"
 SHOWN = 12
@@ -26,10 +26,13 @@ SHOWN = 12
 class FolderByDefault(TyperGroup):
     """A group of commands whose command `folder` may be left out: `kinema curate videos -o dataset`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def with_command(self, args: list[str]) -> list[str]:
+        """Return the arguments with the command that is left out."""
         first = args[0] if args else "--help"
-        known = first in self.commands or first in ("--help", "-h")
-        return super().parse_args(ctx, args if known else [NAME, *args])
+        return args if first in self.commands or first in ("--help", "-h") else [NAME, *args]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.with_command(args))
 
 
 app = typer.Typer(cls=FolderByDefault, no_args_is_help=True, help="From a folder of videos to a training set.")
@@ -51,8 +54,13 @@ def folder(
         Path, typer.Option("--output", "-o", metavar="DATASET", help="The folder of the data set.", show_default=False)
     ],
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="svd|easyanimate|tora", help="Stages and thresholds of a paper.")
-    ] = "svd",
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="offline|svd|easyanimate|tora",
+            help="Stages and thresholds: Kinema's own, or a paper's.",
+        ),
+    ] = "offline",
     cuts: Annotated[
         list[str] | None,
         option("--cuts", metavar="NAME", help="Detectors of cuts in place of the recipe's: cascade, content, adaptive, "
@@ -126,7 +134,8 @@ def mark(
                "text_area=off removes it. Repeatable."),
     ] = None,
     recipe: Annotated[
-        str | None, option("--recipe", metavar="svd|easyanimate|tora", help="Begin with this recipe's thresholds.")
+        str | None,
+        option("--recipe", metavar="offline|svd|easyanimate|tora", help="Begin with this recipe's thresholds."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -191,7 +200,7 @@ def _pairs(typed: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _facts(found: Curated) -> dict[str, Any]:
+def _facts(found: CurationResult) -> dict[str, Any]:
     return {
         "table": str(found.table),
         "files": found.files,
@@ -205,7 +214,7 @@ def _facts(found: Curated) -> dict[str, Any]:
     }
 
 
-def _text(found: Curated, dataset: Path) -> str:
+def _text(found: CurationResult, dataset: Path) -> str:
     clips = found.clips - found.num_unreadable
     lines = [f"{found.table}: {clips} clips of {found.files} files ({found.video_s:.1f} s), {found.kept} kept"]
     lines += _counts({why: num for why, num in found.reasons.items() if why not in dict(found.unreadable).values()})

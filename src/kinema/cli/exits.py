@@ -45,7 +45,7 @@ MEANINGS = {
     BAD_REQUEST: "refused before any work: wrong usage, an illegal value, an unknown name, a missing or unreadable "
     "file, an output that cannot be written",
     LOST: "partly done: `kinema mask` lost its object and did not find it again (the mask is written; `--anyway` "
-    "gives 0); `kinema evaluate` left out clips, each named with the reason",
+    "gives 0); `kinema evaluate` left out clips, `kinema curate` files, each named with the reason",
     INTERRUPTED: "stopped by Ctrl-C",
     TERMINATED: "terminated (SIGTERM)",
 }

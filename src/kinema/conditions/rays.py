@@ -46,7 +46,7 @@ def poses(move: CameraMove, speed: float, frames: int) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Track:
+class CameraTrack:
     """A camera in each frame. poses_F34: camera to world. lenses: of each frame, see `rays`."""
 
     poses_F34: torch.Tensor
@@ -57,17 +57,17 @@ class Track:
         return rays(self.poses_F34[frame : frame + 1], width, height, self.lenses[frame])
 
 
-def track(camera: Camera, frames: int, speed: float, lens: tuple[float, ...]) -> Track:
+def track(camera: Camera, frames: int, speed: float, lens: tuple[float, ...]) -> CameraTrack:
     """The camera of a condition. speed multiplies the amount of a move; lens is that of a move. Poses have their own
     lenses; they are taken relative to the first."""
     if not camera.poses:
-        return Track(poses(camera.move, camera.amount * speed, frames), (lens,) * frames)
+        return CameraTrack(poses(camera.move, camera.amount * speed, frames), (lens,) * frames)
     numbers_FN = torch.tensor(camera.poses[:frames], dtype=torch.float64)
     to_camera_F44 = torch.eye(4, dtype=torch.float64).repeat(len(numbers_FN), 1, 1)
     to_camera_F44[:, :3] = numbers_FN[:, 4:].unflatten(1, (3, 4))
     relative_F44 = to_camera_F44[:1] @ torch.linalg.inv(to_camera_F44)
     relative_F44[0] = torch.eye(4)
-    return Track(relative_F44[:, :3].float(), tuple(pose[:4] for pose in camera.poses[:frames]))
+    return CameraTrack(relative_F44[:, :3].float(), tuple(pose[:4] for pose in camera.poses[:frames]))
 
 
 def rays(poses_F34: torch.Tensor, width: int, height: int, lens: tuple[float, ...]) -> torch.Tensor:

@@ -20,7 +20,8 @@ WORDS = {
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "check": "checking",
     "scan": "reading the files", "measure": "measuring",
     "edit": "compositing", "read": "reading the clip", "fill": "filling", "annotate": "drawing", "follow": "tracking",
-    "compose": "composing",
+    "compose": "composing", "list": "listing the files", "split": "finding cuts",
+    "mark": "marking", "report": "drawing", "export": "exporting",
     "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching", "start": "starting",
     "upload": "uploading", "queue": "waiting in the queue",
 }  # fmt: skip

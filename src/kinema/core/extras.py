@@ -18,6 +18,7 @@ EXTRAS = {
     "lpips": "the perceptual distance of pairs: kinema evaluate --metrics lpips",
     "train": "training: kinema train, TensorBoard, 8-bit optimisers",
     "curate": "from a heap of videos to a training set: kinema curate",
+    "scale": "kinema curate on Ray Data, and TransNetV2's detector of cuts",
     "test": "the test suite and its tools",
 }
 

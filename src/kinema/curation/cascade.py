@@ -79,13 +79,13 @@ class Cascade:
 
     def _look_for_cut(self, number: int) -> None:
         """Decide whether frame `number` begins a shot, once the frames of a possible flash after it are known."""
-        frames = {place: (picture, hsv) for place, picture, hsv in self.kept if abs(place - number) <= self.flash + 1}
-        if number not in frames or number - 1 not in frames:
-            return
         scores = {place: score for place, score in self.scores if abs(place - number) <= 3}
-        score = scores.pop(number)
+        score = scores.pop(number, 0.0)
         around = max(scores.values(), default=0.0)
         if score < CERTAIN and (score < POSSIBLE or score < STANDS_OUT * around):
+            return
+        frames = {place: (picture, hsv) for place, picture, hsv in self.kept if abs(place - number) <= self.flash + 1}
+        if number not in frames or number - 1 not in frames:
             return
         before = [hsv for place, (_, hsv) in frames.items() if place < number]
         after = [hsv for place, (_, hsv) in frames.items() if place >= number]
@@ -97,7 +97,10 @@ class Cascade:
 
     def _look_for_mixture(self, number: int, step: int) -> None:
         """Decide whether the frames number - step to number are a gradual transition."""
-        window = [(place, picture, hsv) for place, picture, hsv in self.kept if number - step <= place <= number]
+        back = len(self.kept) - 1 - (self.number - number)
+        if back < step:
+            return
+        window = [self.kept[place] for place in range(back - step, back + 1)]
         if len(window) < step + 1 or _content(window[0][2], window[-1][2]) < GRADUAL:
             return
         if any(number - step < place <= number for place in (*self.hard[-3:], *self.flashes[-6:])):

@@ -70,7 +70,8 @@ def changed_thresholds(
     thresholds: Sequence[Threshold], changes: Sequence[str], columns: Sequence[str]
 ) -> tuple[Threshold, ...]:
     """Thresholds after changes as they are typed: "text_area=0.05" gives the only threshold of this column another
-    value, "text_area<=0.05" replaces or adds one, "text_area=off" removes all of the column, "duplicate_of=empty" keeps clips without a value. Raises RequestError."""
+    value, "text_area<=0.05" replaces or adds one,
+    "text_area=off" removes all of the column, "duplicate_of=empty" keeps clips without a value. Raises RequestError."""
     found = list(thresholds)
     for text in changes:
         match = _CHANGE.fullmatch(text)

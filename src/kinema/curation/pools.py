@@ -1,7 +1,7 @@
 """Run work over many items in this process or in several; ray_pool.py does so on Ray. The results come in any order.
 
-A Work is opened once per process and called with an item. Its errors are results; a process that dies (a decoder that
-crashes) costs one item, whose result says so, and is replaced.
+A PoolWork is opened once per process and called with an item. Its errors are results; a process that dies (a decoder
+that crashes) costs one item, whose result says so, and is replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 JOIN_S = 5.0
 
 
-class Work(Protocol):
+class PoolWork(Protocol):
     """A picklable function of an item."""
 
     def open(self) -> None:
@@ -36,14 +36,14 @@ class Work(Protocol):
 class Pool(Protocol):
     """Runs work over items."""
 
-    def run(self, work: Work, items: Iterable[Any]) -> Iterator[Any]:
+    def run(self, work: PoolWork, items: Iterable[Any]) -> Iterator[Any]:
         """Yield a result per item. Items are taken as workers become free. Raises KinemaError if work cannot open."""
 
 
 class Here:
     """Work in this process."""
 
-    def run(self, work: Work, items: Iterable[Any]) -> Iterator[Any]:
+    def run(self, work: PoolWork, items: Iterable[Any]) -> Iterator[Any]:
         import cv2
 
         threads = cv2.getNumThreads()
@@ -62,7 +62,7 @@ class Processes:
     def __init__(self, num: int) -> None:
         self.num = num
 
-    def run(self, work: Work, items: Iterable[Any]) -> Iterator[Any]:
+    def run(self, work: PoolWork, items: Iterable[Any]) -> Iterator[Any]:
         waiting = iter(items)
         workers: dict[Connection, _Worker] = {}
         try:
@@ -92,7 +92,7 @@ class Processes:
 class _Worker:
     """A process that works on one item at a time."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: PoolWork) -> None:
         context = multiprocessing.get_context("spawn")
         self.line, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, work), daemon=True)
@@ -106,7 +106,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # it has died: take() finds out
             self.line.send(item)
 
-    def take(self, work: Work) -> tuple[Any, bool]:
+    def take(self, work: PoolWork) -> tuple[Any, bool]:
         """The result, and whether the process still runs."""
         try:
             found = self.line.recv()
@@ -131,13 +131,13 @@ class _Worker:
         self.process.join(JOIN_S)
 
 
-def _start(work: Work, workers: dict[Connection, _Worker]) -> _Worker:
+def _start(work: PoolWork, workers: dict[Connection, _Worker]) -> _Worker:
     worker = _Worker(work)
     workers[worker.line] = worker
     return worker
 
 
-def _serve(line: Connection, work: Work) -> None:
+def _serve(line: Connection, work: PoolWork) -> None:
     """The main function of a worker. It ends when the other end of the line is closed, also by a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     with contextlib.suppress(EOFError, OSError):
@@ -155,7 +155,7 @@ def _serve(line: Connection, work: Work) -> None:
             item = line.recv()
 
 
-def result_of(work: Work, item: Any) -> Any:
+def result_of(work: PoolWork, item: Any) -> Any:
     try:
         return work(item)
     except (Exception, MemoryError) as error:  # one item never stops the others

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.errors import KinemaError
 from ..core.extras import install_command
-from .pools import Work, result_of
+from .pools import PoolWork, result_of
 
 GROUP = 4096
 """Items of one Ray data set. Results are stored as they arrive, so that a killed run continues inside a group, and the
@@ -29,7 +29,7 @@ class OnRay:
     def __init__(self, address: str, num: int) -> None:
         self.address, self.num = address, num
 
-    def run(self, work: Work, items: Iterable[Any]) -> Iterator[Any]:
+    def run(self, work: PoolWork, items: Iterable[Any]) -> Iterator[Any]:
         ray = _ray()
         mine = not ray.is_initialized()
         if mine:
@@ -73,7 +73,7 @@ class OnRay:
 class _Operator:
     """Opens work once per actor."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: PoolWork) -> None:
         import cv2
 
         cv2.setNumThreads(1)
@@ -90,4 +90,4 @@ def _ray() -> Any:
         importlib.import_module("ray.data")
         return ray
     except ImportError as error:
-        raise KinemaError(f"--ray requires Ray ({error}). Install it: {install_command('curate')}") from error
+        raise KinemaError(f"--ray requires Ray ({error}). Install it: {install_command('scale')}") from error

@@ -98,12 +98,11 @@ OFFLINE = Recipe(
         Threshold("bars", "<=", 0.02, "has black bars", _OWN),
         Threshold("crushed", "<=", 0.6, "too dark", _OWN),
         Threshold("blown", "<=", 0.5, "too bright", _OWN),
-        Threshold("duplicate_of", "empty", 0.0, "copy of an earlier clip", _OWN),
     ),
 )
 OF_STAGES = {
-    "duplicates": (Threshold("duplicate_of", "empty", 0.0, "a copy of another clip", "Kinema's own"),),
-    "similar": (Threshold("similar_to", "empty", 0.0, "nearly the same as another clip", "Kinema's own"),),
+    "duplicates": (Threshold("duplicate_of", "empty", 0.0, "a copy of another clip", _OWN),),
+    "similar": (Threshold("similar_to", "empty", 0.0, "nearly the same as another clip", _OWN),),
 }
 """Thresholds that come with stages which no paper's recipe has."""
 RECIPES = {recipe.name: recipe for recipe in (OFFLINE, SVD, EASYANIMATE, TORA)}

@@ -16,7 +16,7 @@ from .dataset import SETTINGS, STATE, TABLE, CurationFile
 from .detectors import make_detectors
 from .marks import resolved
 from .measure import MeasureWork, stage_keys
-from .pools import Here, Pool, Processes, Work
+from .pools import Here, Pool, PoolWork, Processes
 from .recipes import OF_STAGES, find_recipe
 from .sources import source_files
 from .split import SplitWork
@@ -31,7 +31,7 @@ COMMIT_MOST = 64
 
 
 @dataclass(frozen=True)
-class Curated:
+class CurationResult:
     """The result. clips: rows of the table. kept: those without a reason. reasons: clips by reason. unreadable: (file,
     reason) of files without a clip, at most `LISTED`."""
 
@@ -62,7 +62,7 @@ def curate(
     resume: bool = False,
     device: str = "cpu",
     on_event: OnEvent = ignore,
-) -> Curated:
+) -> CurationResult:
     """Curate the videos of a folder into a data set.
 
     recipe: a name in recipes.py. cuts, stages, longest_s: in place of the recipe's. options: of stages, by
@@ -142,6 +142,10 @@ def _asked(
                 field="output",
                 value=str(dataset),
                 legal="a new or empty folder",
+            )
+        if next(source_files(source, dataset), None) is None:
+            raise RequestError(
+                f"{source}: contains no files to curate.", field="folder", value=str(source), legal="a folder of videos"
             )
         return made
     before = CurationFile.read(dataset)
@@ -229,7 +233,7 @@ def _measure(
 
 
 def _run(
-    pool: Pool, work: Work, items: Iterable[Any], store: Callable[[list[Any]], None], stage: str, total: int,
+    pool: Pool, work: PoolWork, items: Iterable[Any], store: Callable[[list[Any]], None], stage: str, total: int,
     on_event: OnEvent,
 ) -> None:  # fmt: skip
     """Run work and store its results in groups, also those that came before an error or Ctrl-C."""
@@ -254,7 +258,7 @@ def _run(
 
 def _finish(
     state: CurationState, source: Path, dataset: Path, wanted: CurationFile, stages: Sequence[ClipStage], begun: float
-) -> Curated:
+) -> CurationResult:
     known = {column.name: column for column in (*BASE, *(column for stage in stages for column in stage.columns))}
     columns = list(known.values())
     across: dict[str, dict[str, Any]] = {}
@@ -279,10 +283,10 @@ def _finish(
         video_s += row.get("seconds") or 0.0
         if "fps" not in row:
             num += 1
-            unreadable += [(row["id"], row["error"])] if num <= Curated.LISTED else []
+            unreadable += [(row["id"], row["error"])] if num <= CurationResult.LISTED else []
     counts = write_table(dataset / TABLE, columns, rows(), resolved(wanted.thresholds, figures))
     clips, kept = counts.pop("clips"), counts.pop("kept")
     files = state.counts()[0]
-    return Curated(
+    return CurationResult(
         dataset / TABLE, files, clips, kept, counts, tuple(unreadable), num, video_s, time.monotonic() - begun
     )

@@ -90,8 +90,7 @@ class ClipStage(Protocol):
 
     version: raised when the values change; rows of another version are computed again. Optional attributes: `reads`, a
     tuple of FrameRequests that `measure` will ask for; `reads_vectors`, whether it calls `packets`; `gpus`, the number
-    (or share) of GPUs a worker needs; `check`, a method that raises what `open` would for missing extras and weights,
-    without loading any: it runs before any work.
+    (or share) of GPUs a worker needs.
     """
 
     name: str

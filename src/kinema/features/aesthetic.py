@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ModelError
-from ..weights import state_dict
 
 CLIP = "openai/clip-vit-large-patch14"
 Head = Callable[[np.ndarray], np.ndarray]
@@ -26,6 +25,8 @@ def aesthetic_head(file: Path) -> Head:
     """A head from its file. The layers have no activations between them, so they are one linear map. Raises
     ModelError for a file of anything else."""
     try:
+        from ..weights import state_dict  # imports torch
+
         tensors = {name: value.double().numpy() for name, value in state_dict.read(file).items()}
         if "weight" in tensors:
             layers = [(tensors["weight"], tensors["bias"])]

@@ -54,12 +54,12 @@ def test_published_key_lists(size, layers, own, variant, monkeypatch, tmp_path):
         network = EasyAnimateTransformer3DModel(**original.configuration(keys, "it"))
     renamed = {original.name_of(name): shape for name, shape in keys.items()}
     assert renamed == {name: tuple(each.shape) for name, each in network.state_dict().items()}
-    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "theirs.safetensors").touch()
     monkeypatch.setattr("kinema.families.easyanimate.detect.tensors", lambda _: keys)
-    found = recognise(tmp_path / "model.safetensors")
+    found = recognise(tmp_path / "theirs.safetensors")
     card = next(each for each in built_in_cards() if each.id.startswith(f"easyanimate-5.1-{size}") and
                 each.variant == variant)  # fmt: skip
-    assert (found.id, found.variant, found.network, found.size) == ("model", variant, card.network, card.size)
+    assert (found.id, found.variant, found.network, found.size) == ("theirs", variant, card.network, card.size)
 
 
 # -- small models ------------------------------------------------------------------------------------------------------

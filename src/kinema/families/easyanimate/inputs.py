@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional as F
 
-from ...conditions.rays import Track
+from ...conditions.rays import CameraTrack
 from .prepare import MASKED, EasyAnimatePrepared
 
 RAYS = 6
@@ -58,7 +58,8 @@ def control(prepared: EasyAnimatePrepared, encode: Encode, shape: tuple[int, ...
 
 
 def camera(
-    prepared: EasyAnimatePrepared, encode: Encode, shape: tuple[int, ...], track: Track | None, size: tuple[int, int]
+    prepared: EasyAnimatePrepared, encode: Encode, shape: tuple[int, ...], track: CameraTrack | None,
+    size: tuple[int, int],
 ) -> torch.Tensor:  # fmt: skip
     """(1, 6 + C, T, h, w): the rays of the frames, resized to the latents (zeros without a track), and the latents of
     the first picture as in `control`. size: width and height of the frames. One frame after the other: the rays of a

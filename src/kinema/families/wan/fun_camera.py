@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from ...conditions.rays import Track, track
+from ...conditions.rays import CameraTrack, track
 from ...core.plan import Plan
 from .options import WanOptions
 
 Using = Callable[[Any], AbstractContextManager[Any]]
 
 
-def embeddings(camera: Track, size: tuple[int, int]) -> Iterator[torch.Tensor]:
+def embeddings(camera: CameraTrack, size: tuple[int, int]) -> Iterator[torch.Tensor]:
     """The input of the adapter for one latent frame after the other, float32 (1, 24, 1, H, W): the rays of its four
     frames as channels (those of a coordinate together); the first frame is repeated four times. camera: of 4n + 1
     frames. size: width and height."""
