@@ -128,7 +128,7 @@ def test_what_evaluating_a_clip_refuses(tmp_path: Path, monkeypatch) -> None:
     clip = clip_of(tmp_path / "square", line(3))
     Path("a.json").write_text("[[0.25, 0.3], [0.5, 0.4]]")
     for words, message in (
-        ([clip], "its manifest requests no path"), ([clip, "--metrics", "fvd"], "No metric 'fvd'"),
+        ([clip], "its manifest requests no path"), ([clip, "--metrics", "fvd"], "fvd compares with other clips"),
         ([clip, "--metrics", "trajectory_eror"], "trajectory_error"), (["none.mp4"], "no such file"),
         ([clip, "--tracker", "eye"], "No tracker 'eye'"),
         ([clip, "--tracker", "probes", "--trajectory", "a.json"], "does not look like Toyland"),

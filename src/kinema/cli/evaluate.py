@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -150,7 +151,7 @@ def _all(
 
 def _with_tasks(tasks: list[str]) -> list[str]:
     """The miniatures whose weights are here and that are offered one of these tasks (none: any task)."""
-    from ..evaluation.cases import world_from
+    from ..evaluation.scorecard import ScorecardSettings, offered_tasks
     from ..evaluation.tasks import TASKS
     from ..evaluation.worker import Subject
     from ..weights import store
@@ -162,10 +163,8 @@ def _with_tasks(tasks: list[str]) -> list[str]:
     for name, model in SUBJECTS.items():
         if not any(card.id == model for card in store.known_cards()):
             continue
-        subject = Subject(model)
-        world = world_from(subject.facts)
-        wanted = [each for each in TASKS if not tasks or each.name in tasks]
-        if any(not each.why_not(subject.card, world) for each in wanted):
+        with contextlib.suppress(ModelError):  # supports none of the tasks
+            offered_tasks(Subject(model), ScorecardSettings(tasks=tuple(tasks)))
             found.append(name)
     if not found:
         raise RequestError(f"No miniature is given {', '.join(tasks)}.", field="task", value=", ".join(tasks))
