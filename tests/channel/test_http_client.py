@@ -70,7 +70,7 @@ def clip_fetched(server: OddServer, tmp_path: Path) -> None:
 
 def chatted(server: OddServer, tmp_path: Path) -> None:
     endpoint = Endpoint(base_url=server.address + "/v1", model="m", timeout_s=LIMIT_S, tries=1)
-    Chat(endpoint).complete([{"role": "user", "content": "x"}], {})
+    Chat(endpoint).complete([{"role": "user", "content": "x"}], {}, "answer")
 
 
 CLIENTS = [bare, fetched, checked, ordered, clip_fetched, chatted]  # for Spaces: test_spaces.py

@@ -38,7 +38,7 @@ def test_each_option_of_each_command(name: str) -> None:
     options = [each for each in commands()[name].params if each.param_type_name == "option"]
     once = [each for each in options if not (each.is_eager or each.is_flag or each.multiple)]
     for option in once:
-        typed = [max(option.opts, key=len), "1", min(option.opts, key=len), "2"]
+        typed = [max(option.opts, key=len), *"1" * option.nargs, min(option.opts, key=len), *"2" * option.nargs]
         said = f"{typed[0]} is given 2 times"
         with pytest.raises(Exception, match=said) as refused:
             commands()[name].main(typed, prog_name=name, standalone_mode=False)

@@ -166,7 +166,11 @@ def test_names_that_no_disk_takes_are_refused_before_work(name: str, monkeypatch
     for arguments in (
         ["inspect", name], ["rerun", name], ["models", "show", name], ["models", "add", name],
         ["plan", "x", "-m", name], ["plan", "x", "--image", name], ["plan", "x", "--source", name],
-        ["plan", "--request", name + ".json"], ["direct", "x", "--bible", name],
+        ["plan", "--request", name + ".json"], ["direct", "x", "--bible", name], ["models", "check", name],
+        ["evaluate", name], ["evaluate", "samples", "--against", name], ["evaluate", "--compare", name, name],
+        ["evaluate", "miniature", "wan", "-o", name], ["evaluate", "miniature", "wan", "-m", name],
+        ["curate", name, "-o", "set"], ["curate", ".", "-o", name], ["curate", "report", name],
+        ["curate", "export", name, "-o", "x"], ["train", name],
     ):  # fmt: skip
         assert run(*arguments).exit_code in (1, 2), arguments
 

@@ -19,11 +19,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
 
+from ..core import whole
+from ..core.apart import check_name
 from ..core.errors import (
     Cancelled,
     KinemaError,
@@ -81,6 +84,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
                   kwargs.items()}  # fmt: skip
         aside = kwargs.get("output_") == STDOUT
         try:
+            _check_names(kwargs)
             with _renamed_notes():
                 command(*args, **kwargs)
             sys.stdout.flush()
@@ -99,6 +103,14 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             names.release()
 
     return run
+
+
+def _check_names(arguments: dict[str, Any]) -> None:
+    """Raise RequestError if a file is named as no file system allows: no command needs to ask for it itself."""
+    for field, value in arguments.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, Path):
+                check_name(each, field.rstrip("_"), whole.MAX_NAME_BYTES)
 
 
 @contextmanager

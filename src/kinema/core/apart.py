@@ -41,18 +41,18 @@ def named(of: Any) -> Iterator[str]:
     yield from (getattr(step, "model", None) or step.by for step in steps)
 
 
-def check_name(name: Name, field: str = "output") -> None:
-    """Raise RequestError for a name that no file can have."""
+def check_name(name: Name, field: str = "output", most: int = MAX_NAME_BYTES) -> None:
+    """Raise RequestError for a name that no file can have, or of more than `most` bytes."""
     text = os.fspath(name)
     if any("\ud800" <= char <= "\udfff" for char in text) and _unencodable(text):
         raise RequestError(f"{text!r}: a file name must be valid Unicode.", field=field, value=text)
     long = max(Path(text).parts or ("",), key=lambda part: len(_bytes(part)))
     if "\0" in text:
         raise RequestError(f"{text!r}: a file name must not contain NUL.", field=field, value=text)
-    if len(_bytes(long)) > MAX_NAME_BYTES:
+    if len(_bytes(long)) > most:
         raise RequestError(
             f"{long[:40]}...: the name has {len(_bytes(long))} bytes.", field=field, value=text,
-            legal=f"at most {MAX_NAME_BYTES} bytes",
+            legal=f"at most {most} bytes",
         )  # fmt: skip
 
 

@@ -24,9 +24,11 @@ def plan(
     ModelError or MediaError."""
     if card is None:
         card = store.find(request.model)
+    else:
+        stage = True
+    try:
         if not stage:
             check_whole(card)
-    try:
         found = family_module(card.family).plan(request, card, store.known_cards())
     except RequestError as error:
         raise recommend.whole(error, request) from None

@@ -48,6 +48,8 @@ class ComfyFolders:
 def comfy_folders(path: Path) -> ComfyFolders | None:
     """The folders of ComfyUI's folder, of its models folder, or of a YAML file of model paths. None for another folder
     or file. ModelError for a damaged YAML file."""
+    if not exists(path):
+        return None
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         return _merged([_yaml(path)])
     if not path.is_dir() or exists(path / "model_index.json"):
