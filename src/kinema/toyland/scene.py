@@ -181,7 +181,7 @@ _AXIS = {
     "left": "x", "right": "x", "up": "y", "down": "y", "bounce": "y",
     "pan-left": "x", "pan-right": "x", "tilt-up": "y", "tilt-down": "y",
 }  # fmt: skip
-_AMOUNT = {
+AMOUNT = {
     "pan": (0.24, 0.3),
     "tilt": (0.22, 0.28),
     "zoom": (0.35, 0.55),
@@ -230,7 +230,7 @@ def sample_scene(seed: int, world: World = WORLD) -> Scene:
         light=rng.choice(world.lights),
         weather=weather,
         camera=camera,
-        camera_amount=round(rng.uniform(*_AMOUNT[camera.split("-")[0]]), 4),
+        camera_amount=round(rng.uniform(*AMOUNT[camera.split("-")[0]]), 4),
         style=style,
         duration=world.duration,
         decor=rng.randrange(1 << 20),

@@ -168,42 +168,36 @@ def _check_references(plan: Plan, card: Card) -> None:
 
 
 def _motion_as_path(plan: Plan) -> Plan:
-    """Convert the prompt's words for motion to a drawn path, which the miniature follows better, and add a note.
-
-    An object without a motion rests in the middle. Applies only to plain prompts: the user's conditions are never
-    overridden.
+    """Convert the prompt's words for motion to drawn paths, one for each object, which the miniature follows better,
+    and add a note. Applies only to plain prompts: the user's conditions are never overridden.
     """
     from ...toyland.palette import OBJECT_COLORS
-    from ...toyland.path import motion_path
     from ...toyland.understand import understand
+    from ...toyland.worded_paths import worded_paths
 
     if plan.frames == 1 or any(condition.kind != "style" for condition in plan.conditions):
         return plan
-    actors = understand(plan.prompt).actors
-    if not actors:
+    said = understand(plan.prompt)
+    if not said.actors:
         return plan
-    actor = next((one for one in actors if one.motion is not None), actors[0])
-    path_F2 = motion_path(
-        actor.motion or "stay",
-        plan.frames,
-        fps=plan.fps,
-        duration=plan.seconds,
-        heading=actor.heading or "",
-        aspect=plan.width / plan.height,
-    ).clip(0.0, 1.0)
-    drawn = Trajectory(
-        points=tuple((round(float(x), 4), round(float(y), 4)) for x, y in path_F2),
-        object=" ".join(word for word in (actor.color, actor.kind) if word),
-        color=OBJECT_COLORS.get(actor.color or "white"),
+    paths = worded_paths(said, plan.frames, fps=plan.fps, duration=plan.seconds, aspect=plan.width / plan.height)
+    drawn = [
+        Trajectory(
+            points=tuple((round(float(x), 4), round(float(y), 4)) for x, y in path_F2.clip(0.0, 1.0)),
+            object=" ".join(word for word in (actor.color, actor.kind) if word),
+            color=OBJECT_COLORS.get(actor.color or "white"),
+        )
+        for actor, path_F2 in zip(said.actors, paths, strict=True)
+    ]
+    motions = [actor.motion for actor in said.actors if actor.motion]
+    if said.camera not in (None, "still"):
+        motions.append(f"camera {said.camera}")
+    one = len(drawn) == 1
+    words = f"The word{'s' * (len(motions) > 1)} for motion ({', '.join(motions)})" if motions else (
+        "The resting object" if one else "The resting objects"
+    )  # fmt: skip
+    note = (
+        f"{words} became {'a drawn path' if one else 'drawn paths'}, because the miniature follows paths better than "
+        "words; --set motion_words=text uses only the words."
     )
-    return plan.model_copy(
-        update={
-            "conditions": (*plan.conditions, drawn),
-            "notes": (
-                *plan.notes,
-                (f"The word for motion ({actor.motion})" if actor.motion else "The resting object")
-                + " became a drawn path, because the miniature follows paths better than words; "
-                "--set motion_words=text uses only the words.",
-            ),
-        }
-    )
+    return plan.model_copy(update={"conditions": (*plan.conditions, *drawn), "notes": (*plan.notes, note)})
