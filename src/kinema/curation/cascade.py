@@ -106,8 +106,6 @@ class Cascade:
         if any(number - step < place <= number for place in (*self.hard[-3:], *self.flashes[-6:])):
             return
         first, last = window[0][1], window[-1][1]
-        if _likeness(first, last) > SAME or not is_cut(first, last):
-            return
         start, way = first.astype(np.float32), last.astype(np.float32) - first
         length = float((way * way).sum())
         shares, worst = [], 0.0
@@ -117,7 +115,11 @@ class Cascade:
             rest = off - min(1.0, max(0.0, share)) * way
             worst = max(worst, float((rest * rest).sum()) / length)
             shares.append(share)
-        if worst > MIXTURE**2 or any(later < sooner - 0.15 for sooner, later in pairwise([0.0, *shares, 1.0])):
+            if worst > MIXTURE**2:
+                return
+        if any(later < sooner - 0.15 for sooner, later in pairwise([0.0, *shares, 1.0])):
+            return
+        if _likeness(first, last) > SAME or not is_cut(first, last):  # last: blocks are searched
             return
         moved = min(0.4, max(ENDS, float(np.sqrt(worst))))  # what motion alone can shift a share
         inside = [place for (place, _, _), share in zip(window[1:-1], shares) if moved < share < 1 - moved]

@@ -12,6 +12,7 @@ area. Clips without vectors (only I frames, other codecs) are measured by dense 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,13 +60,15 @@ class VectorMotion:
 def frame_motions(frames: Sequence[CodecFrame], kind: str) -> list[tuple[float, int]]:
     """Of each frame of a kind ("P" or "B") that has vectors to a known frame, its mean motion in px per frame, and the
     number of frames that it stands for: encoders put fewer P frames where little moves."""
-    anchors = [frame.number for frame in frames if frame.kind in "IP"]
+    anchors = sorted(frame.number for frame in frames if frame.kind in "IP")
     found = []
     for frame in frames:
         if frame.kind != kind or not len(frame.vectors):
             continue
-        before = max((number for number in anchors if number < frame.number), default=None)
-        after = min((number for number in anchors if number > frame.number), default=None)
+        place = bisect_left(anchors, frame.number)
+        before = anchors[place - 1] if place else None
+        place += place < len(anchors) and anchors[place] == frame.number
+        after = anchors[place] if place < len(anchors) else None
         parts = []
         for is_past, anchor in ((True, before), (False, after)):
             vectors_N = frame.vectors[(frame.vectors["source"] < 0) == is_past]
