@@ -167,9 +167,12 @@ def unsupported() -> list[str]:
 def weights() -> list[str]:
     rows = [cell("stored as", ""), cell("---", "---")]
     rows += [cell(f"`{each}`", "read; converted to the type of the network") for each in quantised.PLAIN.values()]
-    rows += [cell(f"`{each}`, plain or scaled per tensor or row", "read; widened to the network's type while loading")
-             for each in quantised.READ]  # fmt: skip
-    return rows + [cell(name, "refused by this name before any weight is read") for name in quantised.NAMES.values()]
+    kept = "read; stays in its size, and is widened layer by layer"
+    rows += [cell(f"`{each}`, plain or scaled per tensor or row", kept) for each in quantised.READ]
+    return rows + [
+        cell(name, kept if name in quantised.STORED else "refused by this name before any weight is read")
+        for name in quantised.NAMES.values()
+    ]
 
 
 TABLES = {"models": models, "tests": tests, "unsupported": unsupported, "weights": weights}

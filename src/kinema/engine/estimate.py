@@ -164,7 +164,8 @@ def start_s(card: Card, device: str) -> float:
 
 def _weights_bytes(network: Network, device: str) -> float:
     size = 4 if device == "cpu" else network.bytes_per_parameter
-    return (network.experts * network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4
+    denoiser = network.parameters * size if network.stored_bytes is None else network.stored_bytes
+    return network.experts * denoiser + network.text_parameters * size + network.autoencoder_parameters * 4
 
 
 def corrected(cost: Cost) -> Cost:

@@ -80,4 +80,7 @@ def _move_all_but(module: nn.Module, blocks: set[nn.Module], device: torch.devic
 
 
 def _bytes(modules: list[nn.Module]) -> int:
-    return sum(part.numel() * part.element_size() for module in modules for part in module.parameters())
+    """The bytes of weights, those that layers keep as buffers (weights/stored) included."""
+    return sum(
+        part.numel() * part.element_size() for module in modules for part in (*module.parameters(), *module.buffers())
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from ...weights.quantised import STORED as WEIGHTS
 from .adapter_names import ADAPTER_NAMES
 from .card_list import CARDS
 from .detect import identify, recognise
@@ -23,6 +24,7 @@ __all__ = [
     "MODEL_FOLDER",
     "OPTIONS",
     "PART_FILES",
+    "WEIGHTS",
     "beside",
     "complete",
     "identify",
