@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def latents(file: Path, styles: tuple = ()) -> tuple[torch.Tensor, nn.Module]:
     states = torch.randn(1, 6, network.config.text_dim, generator=generator)
     with torch.inference_mode():
         return network(hidden, torch.tensor([700]), states, return_dict=False)[0], network
+
+
+def test_formats_in_metadata_count_as_marks_do(tmp_path: Path) -> None:
+    file = comfy_folder(tmp_path)
+    changed(file, int8)
+    marked, wanted = load_file(file), latents(file)[0]
+    layers = {name.removesuffix(".comfy_quant"): json.loads(bytes(value.tolist())) for name, value in marked.items()
+              if name.endswith(".comfy_quant")}  # fmt: skip
+    bare = {name: value for name, value in marked.items() if not name.endswith(".comfy_quant")}
+    save_file(bare, file, metadata={"_quantization_metadata": json.dumps({"layers": layers})})
+    torch.testing.assert_close(latents(file)[0], wanted, atol=5e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("quantise", [float8, int8, mxfp8, nvfp4], ids=lambda each: each.__name__)

@@ -8,7 +8,7 @@ Every family reads float8, plain or scaled per tensor or per row; one that keeps
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -157,12 +157,19 @@ def _float8(entries: Entries, stem: str, entry: dict[str, Any]) -> str:
     return own
 
 
-def _noted(file: Path, text: str) -> Iterable[str | None]:
+def noted_layers(file: Path, notes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The format of each layer that a file's metadata note. ModelError if they are damaged."""
+    if "_quantization_metadata" not in notes:
+        return {}
     what = f"{file}: _quantization_metadata"
-    layers = parse_json(text, what, dict, error=ModelError).get("layers")
+    layers = parse_json(notes["_quantization_metadata"], what, dict, error=ModelError).get("layers")
     if not isinstance(layers, dict) or not all(isinstance(layer, dict) for layer in layers.values()):
         raise ModelError(f"{what}: layers must be a table of formats.")
-    for layer in layers.values():
+    return layers
+
+
+def _noted(file: Path, text: str) -> Iterable[str | None]:
+    for layer in noted_layers(file, {"_quantization_metadata": text}).values():
         yield _format(layer)
 
 

@@ -59,9 +59,9 @@ def read(file: Path) -> dict[str, Any]:
 
     if is_gguf(file):
         return dict(read_gguf(file))
-    header(file)
+    notes = header(file).get("__metadata__") or {}
     try:
-        return dict(read_stored(load_file(file)))
+        return dict(read_stored(load_file(file), quantised.noted_layers(file, notes)))
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from None
     except (OSError, SafetensorError) as error:

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -109,10 +110,13 @@ def hadamard(size: int) -> torch.Tensor:
     return found / size**0.5
 
 
-def read_stored(state: State) -> dict[str, Stored | torch.Tensor]:
+def read_stored(state: State, layers: Mapping[str, Any] | None = None) -> dict[str, Stored | torch.Tensor]:
     """Replace the small weights of a state by `Stored`, and drop the tensors of the quantisation. Small tensors of one
-    dimension or more than two are widened to float32. ModelError for an unknown kind."""
+    dimension or more than two are widened to float32. layers: the formats of layers that the file's metadata note, in
+    place of `comfy_quant`. ModelError for an unknown kind."""
     found: dict[str, Stored | torch.Tensor] = {}
+    for stem, noted in (layers or {}).items():
+        state = {f"{stem}.comfy_quant": torch.tensor(list(json.dumps(noted).encode()), dtype=torch.uint8), **state}
     for key, value in state.items():
         if key.endswith(MARKS):
             continue
