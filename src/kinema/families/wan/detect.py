@@ -12,6 +12,7 @@ from typing import Any
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.configs import Config
+from ...weights.gguf_header import is_gguf
 from ...weights.names import model_name
 from ...weights.quantised import file_entries, keeps
 from . import variants
@@ -44,7 +45,7 @@ def recognise(path: Path) -> Card | None:
     if it is damaged, or an unsupported variant (named in the message)."""
     if path.is_dir():
         return _folder(path)
-    return _file(path) if path.suffix.lower() in (".safetensors", ".gguf") else None
+    return _file(path) if path.suffix.lower() == ".safetensors" or is_gguf(path) else None
 
 
 def _folder(path: Path) -> Card | None:
