@@ -64,7 +64,7 @@ test-all: $(VENV)/installed-for-tests
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(WORKERS)
 
 fix: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .

@@ -25,7 +25,7 @@ def photo(tmp_path_factory):
 def test_the_clip_begins_with_the_picture(photo, tmp_path):
     path, drawn = photo
     out = tmp_path / "out.mp4"
-    quick = ("--profile", "fast", "--steps", "6", "--device", "cpu")
+    quick = ("--profile", "fast", "--steps", "6", "--frames", "6", "--device", "cpu")
     found = run("animate", str(path), *quick, "--seed", "3", "-o", str(out), "--json")
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)

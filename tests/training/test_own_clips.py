@@ -157,9 +157,9 @@ def test_every_dialect_comes_back(tmp_path, dialect):
 @pytest.mark.parametrize(
     ("model", "more", "dialects"),
     [
-        ("kinema-mini-animatediff", (), ("diffusers", "comfyui")),
+        ("kinema-mini-animatediff", ("frames=4",), ("diffusers", "comfyui")),
         pytest.param("kinema-mini-zeroscope", ("frames=4",), ("kohya",), marks=pytest.mark.slow),
-        ("kinema-mini-wan", ("accumulate=2", "frames=9", "checkpointing=on"), ("diffusers", "comfyui", "kohya")),
+        ("kinema-mini-wan", ("accumulate=2", "frames=5", "checkpointing=on"), ("diffusers", "comfyui", "kohya")),
     ],
 )
 def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, how, model, more, dialects):
