@@ -338,6 +338,6 @@ def test_a_network_larger_than_the_device_moves_block_by_block(saved, monkeypatc
     family.prompts.clear()
     assert torch.equal(ours(family, plan), plain)
     calls = 3 if names == "transformer" else 2  # steps, with both branches as a batch; prompts
-    assert log == calls * list(range(len(blocks)))
+    assert log == [*calls * list(range(len(blocks))), 0], "and the first one for a call that does not come"
     small.release()
     assert [len(block._forward_hooks) for block in blocks] == hooks

@@ -3,6 +3,8 @@ The device is a stand-in: "on it" means that parameters point to copies."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -132,6 +134,19 @@ def test_the_next_block_is_copied_while_one_computes_in_the_order_of_the_calls(n
     assert first == [(number, sorted({number, min(number + 1, 5)})) for number in range(6)]
     assert second[1] == (1, [1, 2]) and third[1] == (1, [1, 4])
     assert device.copies.count(2) == 2, "copied in vain once, when it was first left out"
+
+
+@pytest.mark.parametrize(("free_blocks", "pinned"), [(13, 6), (11, 0)])
+def test_memory_is_pinned_only_if_half_of_what_is_free_suffices(network, monkeypatch, free_blocks, pinned):
+    available = free_blocks * bytes_of(network.blocks[0])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=available))
+    done = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda part: (done.append(part), part.clone())[1])
+    mover = BlockMover(network.blocks, CPU)
+    mover.device = SimpleNamespace(type="cuda")  # type: ignore[assignment]
+    mover.start()
+    assert len(done) == 2 * pinned, "weights and biases"
+    mover.stop()
 
 
 def test_an_adapter_in_between_is_found(network, x, monkeypatch):

@@ -34,13 +34,16 @@ class BlockMover:
 
     def start(self, stay: int = 0) -> None:
         """Move the first blocks to the device for good, and the others at their calls, until `stop`."""
+        pins = self._pins(self.blocks[stay:])
         for index, block in enumerate(self.blocks):
             if index < stay:
                 block.to(self.device)
                 self.moved += 1
                 continue
             held = list(_parts(block))
-            self._pin(held)
+            if pins:
+                for part in held:
+                    part.data = part.data if part.data.is_pinned() else part.data.pin_memory()
             self.masters[index] = [(part, part.data) for part in held]
             self.handles.append(block.register_forward_pre_hook(self._before(index)))
             self.handles.append(block.register_forward_hook(self._after_call(index), always_call=True))
@@ -111,13 +114,11 @@ class BlockMover:
             part.data = master
         self.ready.pop(index, None)
 
-    def _pin(self, held: list[torch.Tensor]) -> None:
-        if self.device.type != "cuda" or all(part.is_pinned() for part in held):
-            return
-        if sum(map(num_bytes, held)) > PIN_SHARE * psutil.virtual_memory().available:
-            return
-        for part in held:
-            part.data = part.data.pin_memory()
+    def _pins(self, blocks: list[nn.Module]) -> bool:
+        """Whether the CPU's tensors of these blocks are to be pinned, which copies them."""
+        if self.device.type != "cuda":
+            return False
+        return sum(map(bytes_of, blocks)) <= PIN_SHARE * psutil.virtual_memory().available
 
 
 def _parts(block: nn.Module) -> tuple[torch.Tensor, ...]:
