@@ -13,7 +13,7 @@ from wan_original import comfy_folder
 
 import kinema
 from kinema.core.errors import ModelError
-from kinema.engine.estimate import _weights_bytes
+from kinema.engine.estimate import weights_bytes
 from kinema.families.wan.adapter_names import ADAPTER_NAMES
 from kinema.families.wan.checkpoint import load
 from kinema.families.wan.detect import recognise
@@ -117,7 +117,7 @@ def test_a_small_file_gives_what_its_widened_values_give(tmp_path: Path, quantis
     known = recognise(file).network
     assert known.stored_bytes == file.stat().st_size
     plain = known.model_copy(update={"stored_bytes": None})
-    less = _weights_bytes(plain, "NVIDIA H200") - _weights_bytes(known, "NVIDIA H200")
+    less = weights_bytes(plain, "NVIDIA H200") - weights_bytes(known, "NVIDIA H200")
     assert less == 2 * known.parameters - known.stored_bytes if known.bytes_per_parameter == 2 else less
     kind = looked.look(str(file)).weights
     assert kind.startswith({float8: "float8", int8: "int8-ConvRot", mxfp8: "MXFP8", nvfp4: "NVFP4"}[quantise])

@@ -20,6 +20,7 @@ from .planning import plan
 
 __all__ = [
     "ADAPTER_NAMES",
+    "BLOCK_BY_BLOCK",
     "CARDS",
     "MODEL_FOLDER",
     "OPTIONS",
@@ -36,6 +37,8 @@ __all__ = [
     "recognise",
 ]
 MODEL_FOLDER = "diffusion_models"
+BLOCK_BY_BLOCK = True
+"""A network that would fill a GPU runs block by block."""
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
