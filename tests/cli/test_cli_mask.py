@@ -113,6 +113,7 @@ def test_numbers_are_pixels_where_any_is_above_one():
     assert error.value.nearest == "80,0,16,32"
 
 
+@pytest.mark.slow  # as test_ctrl_c_leaves_no_half_file of `kinema generate`
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     frames_FHWC = np.random.default_rng(0).integers(0, 255, (40, 240, 320, 3), dtype=np.uint8)
     write([Chunk(frames_FHWC, 0, 12.0)], tmp_path / "noise.mp4", quality="draft")
