@@ -1,7 +1,7 @@
 """What curation is worth: a LoRA trained on a heap of clips against one trained on the part that curation keeps, at
 equal steps. Prints the tables of docs/curation.md.
 
-    python benchmarks/curation_value.py --out runs/curation_value [--steps 400] [--count 32] [--prompts 48] [--seeds 0,1]
+    python benchmarks/curation_value.py --out runs/curation_value [--steps 400] [--count 32] [--prompts 48]
 
 The heap is to teach kinema-mini-wan a look: all its clips have their colour channels exchanged. Half of it is moving
 clips of Toyland, the other half has what heaps have: still pictures, jumps between scenes, title cards, shaky cameras.
@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/curation_value"))
     parser.add_argument("--count", type=int, default=32, help="good clips, and as many bad ones")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--prompts", type=int, default=48, help="0: the errors only")
     parser.add_argument("--errors", type=int, default=128, help="clips of the errors")
     parser.add_argument("--sampling", type=int, default=12, help="steps of the judged clips")
     parser.add_argument("--seeds", default="0", help="of the trainings, joined with commas")
@@ -238,6 +238,11 @@ def main() -> None:
         by_clip = errors.of(torch.load(run / "layers.pt") if run else {})
         results[name] = {"errors": by_clip.tolist()}
         print(f"| {name} | " + " | ".join(shown(by_clip[:, k], 1, 4) for k in range(len(LEVELS))) + " |", flush=True)
+    names = [name for name in runs if name != "nothing"]
+    compare_errors(results, names)
+    (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if not given.prompts:
+        return
     engine: Any = kinema.load(MODEL)
     chosen = list(cases(WORLD, given.prompts, ClipShape(FRAMES, 64, 64, FPS)))
     strips: list[list[np.ndarray]] = []
@@ -257,11 +262,11 @@ def main() -> None:
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     rows = [(case.caption, [each[row] for each in strips[:3]]) for row, case in enumerate(chosen[:8])]
     sheet(rows, given.out / "sheet.png", columns=1)
-    compared(results, [name for name in runs if name != "nothing"])
+    compare_scores(results, names)
 
 
-def compared(results: dict[str, Any], names: list[str]) -> None:
-    """The kept clips minus the heap: by clip, both seeds together."""
+def compare_errors(results: dict[str, Any], names: list[str]) -> None:
+    """The kept clips over the heap, by clip, the seeds together."""
     pairs = list(zip(names[::2], names[1::2], strict=True))
     for k, level in enumerate(LEVELS):
         gap = [
@@ -269,6 +274,11 @@ def compared(results: dict[str, Any], names: list[str]) -> None:
             for other, one in pairs
         ]  # fmt: skip
         print(f"| error at noise {level}, kept / heap - 1 | " + shown(np.mean(gap, 0), 100, 2) + " % |")
+
+
+def compare_scores(results: dict[str, Any], names: list[str]) -> None:
+    """The kept clips minus the heap, by clip, the seeds together."""
+    pairs = list(zip(names[::2], names[1::2], strict=True))
     for key in results[names[0]]["scores"]:
         gap = [np.array(results[one]["scores"][key]) - np.array(results[other]["scores"][key]) for other, one in pairs]
         print(f"| {key} | " + shown(np.nanmean(gap, 0), 1 if key == "steadiness" else 100) + " |")

@@ -67,12 +67,8 @@ class MiniI3dRun(RecipeRun):
         return QuestionClips(self.out / "held_out.npy", MOVING, range(HELD_OUT, HELD_OUT + few))
 
     def network(self) -> SmallI3d:
-        """A new network, or that of the start folder; heads that it has not are new."""
         torch.manual_seed(0)
-        network = SmallI3d(CONFIG)
-        if self.start is not None:
-            network.load_state_dict(open_small(self.start).state_dict(), strict=False)
-        return network
+        return SmallI3d(CONFIG) if self.start is None else open_small(self.start).requires_grad_(True)
 
     def encoder(self, minutes: float) -> dict[str, Any]:
         task = QuestionTask(

@@ -1,8 +1,6 @@
 """Train a small video encoder by questions about Toyland clips whose answers are known: what moves where and how fast,
 how the camera moves, whether the frames are in order, and what the scene contains.
 
-Two clips in five are damaged (blurred, noisy, tinted) and are asked by what; the other answers stay.
-
 Time is visible in Toyland only where an object has a front or weather falls; only such clips are asked for forward or
 backward. Shuffled clips and clips with neighbours swapped are asked for everything else too.
 
@@ -11,7 +9,6 @@ Legend: B clips, S scenes, F frames, H W pixels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,20 +25,12 @@ from ...toyland.scene import BACKGROUNDS, CAMERAS, COLORS, KINDS, LIGHTS, MOTION
 ORDERS = ("forward", "reversed", "shuffled", "swapped")
 SPEEDS_PX = (0.25, 0.8, 1.4, 2.2)
 """Bounds of the classes of speed: median motion of the first object in px per frame, frames of 64 px."""
-DAMAGES = ("none", "soft", "blurred", "noisy", "tinted")
-"""What is done to a clip. Blur of 0.5 to 1 and of 1 to 2.5 px, noise of 4 to 20 of 255, channels moved by 12 to 40 of
-255, all of frames of 64 px."""
-UNDAMAGED = 6
-"""So many of UNDAMAGED + 4 drawn clips are left as they are."""
 QUESTIONS = {
     "order": (len(ORDERS), 1.0), "motion": (len(MOTIONS), 1.0), "speed": (len(SPEEDS_PX) + 1, 0.7),
     "camera": (len(CAMERAS), 1.0), "kind": (len(KINDS), 0.3), "color": (len(COLORS), 0.2),
     "background": (len(BACKGROUNDS), 0.15), "light": (len(LIGHTS), 0.1), "style": (len(STYLES), 0.15),
-    "damage": (len(DAMAGES), 0.7),
 }  # fmt: skip
 """Number of classes and weight of each question."""
-_APART = {"order": ORDERS, "damage": DAMAGES}
-"""Questions whose classes are also scored one by one."""
 UNKNOWN = -100
 """A question without an answer: ignored by the loss."""
 _BACK = {
@@ -98,16 +87,15 @@ class QuestionClips:
         return len(self.scenes)
 
     def draw(
-        self, rows: Sequence[int], generator: torch.Generator, frames: int = 16, orders: Sequence[str] = ORDERS,
-        damages: Sequence[str] = ("none",) * (UNDAMAGED - 1) + DAMAGES,
-    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
+        self, rows: Sequence[int], generator: torch.Generator, frames: int = 16, orders: Sequence[str] = ORDERS
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """(clips in [-1, 1], (B, 3, F, H, W); answers by question, int64 (B,)). Every clip has a random stride of 1 or
-        2, a random start, one of the orders and one of the damages."""
+        2, a random start and one of the orders."""
 
         def number(high: int) -> int:
             return int(torch.randint(high, (), generator=generator))
 
-        clips, answers, done = [], [], []
+        clips, answers = [], []
         for row in rows:
             stride = 1 + number(2) if self.frames_SFHWC.shape[1] >= 2 * frames else 1
             first = number(self.frames_SFHWC.shape[1] - stride * (frames - 1))
@@ -116,34 +104,8 @@ class QuestionClips:
             clips.append(self.frames_SFHWC[row, picks[_arranged(frames, order, generator)]])
             moved = np.hypot(*np.diff(self.tracks_SF2[row, picks], axis=0).T)
             answers.append(_answers(self.scenes[row], order, float(np.median(moved))))
-            done.append(damages[number(len(damages))] if len(damages) > 1 else damages[0])
-            answers[-1]["damage"] = DAMAGES.index(done[-1])
         x = torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        x = torch.stack([damaged(clip, what, generator) for clip, what in zip(x, done, strict=True)])
         return x, {name: torch.tensor([answer[name] for answer in answers]) for name in QUESTIONS}
-
-
-def damaged(x_CFHW: Tensor, what: str, generator: torch.Generator) -> Tensor:
-    """One clip in [-1, 1], with one of DAMAGES of random strength."""
-    low, high = {"soft": (0.5, 1.0), "blurred": (1.0, 2.5), "noisy": (4.0, 20.0), "tinted": (12.0, 40.0)}.get(
-        what, (0.0, 0.0)
-    )
-    strength = low + (high - low) * float(torch.rand((), generator=generator)) if high else 0.0
-    if what in ("soft", "blurred"):
-        radius = max(1, math.ceil(2.5 * strength))
-        weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0) / strength) ** 2)
-        weights = weights / weights.sum()
-        x = F.pad(x_CFHW, (radius,) * 4, mode="replicate").flatten(0, 1)[:, None]
-        x = F.conv2d(F.conv2d(x, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
-        return x.view(x_CFHW.shape)
-    if what == "noisy":
-        noise = torch.randn(x_CFHW.shape, generator=generator)
-        return (x_CFHW + noise * strength / 127.5).clamp(-1.0, 1.0)
-    if what == "tinted":
-        moved = torch.randn(3, generator=generator)
-        moved = (moved - moved.mean()) / moved.std().clamp(min=1e-3)
-        return (x_CFHW + moved.view(3, 1, 1, 1) * strength / 127.5).clamp(-1.0, 1.0)
-    return x_CFHW
 
 
 def _arranged(frames: int, order: str, generator: torch.Generator) -> np.ndarray:
@@ -203,21 +165,18 @@ class QuestionTask:
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
-        """Percent of right answers on held-out clips by question, and of each order and each damage among clips that
-        show it. Only the question of the damage is asked of damaged clips."""
-        hits: dict[str, list[int]] = {}
+        """Percent of right answers on held-out clips by question, and of each order among clips that show it."""
         generator = torch.Generator().manual_seed(0)
-        asked = [name for name in QUESTIONS if name != "damage"]
-        for names, damages in ((asked, DAMAGES[:1]), (["damage"], DAMAGES)):
-            for start in range(0, len(self.held_out), 32):
-                rows = range(start, min(start + 32, len(self.held_out)))
-                x_BCFHW, right = self.held_out.draw(rows, generator, damages=damages)
-                logits = self.network(x_BCFHW.to(self.device))
-                for name in names:
-                    known = right[name] != UNKNOWN
-                    good = (logits[name].argmax(1).cpu() == right[name])[known].tolist()
-                    hits.setdefault(name, []).extend(good)
+        hits: dict[str, list[int]] = {name: [] for name in (*QUESTIONS, *(f"order_{order}" for order in ORDERS))}
+        for start in range(0, len(self.held_out), 32):
+            rows = range(start, min(start + 32, len(self.held_out)))
+            x_BCFHW, right = self.held_out.draw(rows, generator)
+            logits = self.network(x_BCFHW.to(self.device))
+            for name in QUESTIONS:
+                known = right[name] != UNKNOWN
+                good = (logits[name].argmax(1).cpu() == right[name])[known].tolist()
+                hits[name] += good
+                if name == "order":
                     for true, hit in zip(right[name][known].tolist(), good, strict=True):
-                        if name in _APART:
-                            hits.setdefault(f"{name}_{_APART[name][true]}", []).append(hit)
-        return {f"{name}_percent": round(100 * float(np.mean(found)), 1) for name, found in hits.items()}
+                        hits[f"order_{ORDERS[true]}"].append(hit)
+        return {f"{name}_percent": round(100 * float(np.mean(found)), 1) for name, found in hits.items() if found}
