@@ -11,7 +11,7 @@ from hollow_files import keys, typed, write
 
 from kinema.core.errors import ModelError
 from kinema.families.wan import load
-from kinema.weights import store
+from kinema.weights import quantised, store
 
 REF = {"ref_conv.weight": (5120, 16, 2, 2)}
 CAMERA = {"control_adapter.conv.weight": (5120, 1536, 2, 2)}
@@ -319,9 +319,16 @@ QUANTISED = [
 
 @pytest.mark.parametrize(("name", "more", "kind", "words"), QUANTISED, ids=[row[0] for row in QUANTISED])
 def test_quantised_files_are_refused_by_the_name_of_their_kind(tmp_path, name, more, kind, words):
+    """By families that read float8 only; Wan refuses what weights/stored does not read."""
     shapes = typed(keys()) | {f"{X}.weight": (kind, (5120, 5120))} | more
+    file = write(tmp_path / "wan2.1_t2v_14B.safetensors", shapes)
     with pytest.raises(ModelError, match=words):
-        store.recognise(write(tmp_path / "wan2.1_t2v_14B.safetensors", shapes))
+        quantised.refuse(file)
+    if words in ("MXFP8", "NVFP4", "int8"):
+        assert store.recognise(file).network.stored_bytes == file.stat().st_size
+        return
+    with pytest.raises(ModelError, match=words):
+        store.recognise(file)
 
 
 @pytest.mark.parametrize(
@@ -340,14 +347,17 @@ def test_comfyui_s_notes_name_the_kind(tmp_path, layer, words, where):
         write(file, note | typed(keys(kind="F8_E4M3")), values={f"{X}.comfy_quant": text}.items())
     else:
         write(file, typed(keys(kind="F8_E4M3")), {"_quantization_metadata": json.dumps({"layers": {X: layer}})})
-    if words is None:
+    if words is not None:
+        with pytest.raises(ModelError, match=words):
+            quantised.refuse(file)
+    if words != "asym_w4a8_int8":
         assert store.recognise(file).variant == "t2v"
         return
     with pytest.raises(ModelError, match=words):
         store.recognise(file)
 
 
-def test_scaled_float8_runs_and_gguf_does_not(tmp_path):
+def test_scaled_float8_runs_and_a_damaged_gguf_does_not(tmp_path):
     shapes = typed(keys(kind="F8_E4M3")) | {f"{X}.scale_weight": ("F32", ()), "scaled_fp8": ("F8_E4M3", (0,))}
     assert store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp8_scaled.safetensors", shapes)).variant == "t2v"
     for name in ("wan2.1-t2v-14b-Q8_0.gguf", "no ending"):

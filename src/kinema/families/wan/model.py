@@ -53,7 +53,11 @@ class WanFamily:
             denoisers = {experts.HIGH: parts.transformer, experts.LOW: parts.transformer_2}
         self.denoisers = denoisers
         networks = [parts.text_encoder, *denoisers.values(), parts.vae, parts.image_encoder, parts.tiny_decoder]
-        self.residency = Residency(device, [network for network in networks if network is not None])
+        blocks = {each: forward.blocks_of(each) for each in denoisers.values()}
+        self.residency = Residency(
+            device, [network for network in networks if network is not None],
+            blocks={parts.text_encoder: parts.text_encoder.encoder.block, **blocks},
+        )  # fmt: skip
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
         self.patch = parts.transformer.config.patch_size[1]
