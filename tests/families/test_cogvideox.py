@@ -242,6 +242,7 @@ def peak_of(vae, frames, side, tiles):
     return peak.most - z.nbytes * 3
 
 
+@pytest.mark.slow
 def test_memory_of_decoding_is_bounded():
     """It does not grow with the length and, in tiles, grows by the tiles' caches only. The library's tiled decoding
     grows with both."""

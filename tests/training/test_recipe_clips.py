@@ -100,6 +100,7 @@ def test_motion_modules_with_a_domain_adapter_make_clips(train, image, tmp_path)
     assert clips[0].shape == (3, 64, 64, 3) and not np.array_equal(*clips)
 
 
+@pytest.mark.slow
 def test_motion_modules_of_own_clips(train, image, tmp_path):
     """A folder of clips with captions instead of Toyland: reported, encoded once, with a domain adapter."""
     clips = tmp_path / "clips"
@@ -125,6 +126,7 @@ def test_motion_modules_of_own_clips(train, image, tmp_path):
     assert engine.generate("a red ball", **fields).frames().shape == (3, 64, 64, 3)
 
 
+@pytest.mark.slow
 def test_stable_video_diffusion_on_it_makes_a_picture_move(train, image, layers, tmp_path):
     """With another recipe's clips and latents."""
     train("mini_svd", tmp_path, "--set", f"image={image / 'export'}", "--set", f"clips={layers}")
