@@ -45,6 +45,10 @@ TESTED: dict[str, tuple[tuple[str, tuple[str, str]], ...]] = {
     ),
     "t2v-a14b": ((ORACLE, PAIR), (LAYOUT, FILES)),
     "i2v-a14b": ((ORACLE, PAIR), (LAYOUT, KEYS)),
+    "vace-a14b": (
+        (ORACLE, ("test_wan_vace_oracle.py", "test_two_experts_edit_as_diffusers_pipeline")),
+        (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind")),
+    ),
     "inp-2.2-pair": ((REFERENCE, FUN), (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind"))),
     "fun-control-2.2-pair": ((REFERENCE, FUN), (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind"))),
     "fun-camera-2.2-pair": ((REFERENCE, FUN), (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind"))),
@@ -151,7 +155,6 @@ def refused() -> dict[str, list[str]]:
         if model not in ("Fun-Control", "Fun-Camera"):  # refused only if their tensors are others
             said = " or ".join(f"`{' '.join(words)}`" for words in patterns)
             found.setdefault(model, []).append(f"the name: {said}")
-    found["VACE-Fun A14B (Wan 2.2)"] = ["VACE's tensors, and Wan 2.2 or an expert in the name; two experts in a folder"]
     found["a relative of Wan 2.2 TI2V-5B (Fun-Camera 5B, ...)"] = ["48 output channels with other inputs than above"]
     return found
 

@@ -48,6 +48,9 @@ RUN = [
         1536,
     ),
     ("Wan2.1-VACE-14B/diffusion_pytorch_model", keys(vace=8), "vace", 5120),
+    ("Wan2.2-VACE-Fun-A14B-high_noise", keys(vace=8), "vace-a14b-high", 5120),
+    ("wan2.2_fun_vace_low_noise_14B_bf16", keys(vace=8), "vace-a14b-low", 5120),
+    ("Wan2.2-VACE-Fun-A14B/low_noise_model/diffusion_pytorch_model", keys(vace=8), "vace-a14b-low", 5120),
     ("ATI/diffusion_pytorch_model", keys(channels=36, clip=True), "ati", 5120),
     ("wan2.1_fun_camera_v1.1_1.3B_bf16", keys("1.3B", 32, clip=True, more=CAMERA_13), "fun-camera", 1536),
     ("wan2.1_fun_control_14B_bf16", keys(channels=48, clip=True), "fun-control", 5120),
@@ -89,7 +92,6 @@ REFUSED = [
     ("wan2.1_fun_control_t2v", keys("1.3B"), "Fun-Control"),
     ("FunControl with audio", keys(channels=48, clip=True, more={"audio_proj.x": (9,)}), "HuMo"),
     ("Phantom control", keys(channels=48, clip=True), "Phantom"),
-    ("Wan2.2-VACE-Fun-A14B-high_noise", keys(vace=8), "VACE-Fun A14B"),
     ("wan2.2_s2v_14B_fp8_scaled", keys(more={"casual_audio_encoder.weights": (1, 25, 1, 1)}), "S2V"),
     ("renamed s2v", keys(more={"audio_injector.injector.0.q.weight": (5120, 5120)}), "S2V"),
     ("renamed s2v 2", keys(more={"trainable_cond_mask.weight": (3, 5120)}), "S2V"),
@@ -117,7 +119,6 @@ REFUSED = [
     ("Wan2_1-SkyReels-V2-T2V-14B-720P_fp16", keys(), "SkyReels"),
     ("wan2.2_i2v_A14b_high_noise_lightx2v_4step", keys(channels=36), "few-step student"),
     ("wan2.2-t2v-rapid-aio-v10", keys(), "few-step merge"),
-    ("wan2.2_fun_vace_high_noise_14B_bf16", keys(vace=8), "VACE-Fun A14B"),
     ("humo_1.7B", keys("1.3B", 36, more={"audio_proj.audio_proj_glob_1.layer.weight": (9,)}), "HuMo"),
     (
         "wan2.2_dancer_14b_local_fp8_scaled",
@@ -240,6 +241,7 @@ FOLDERS_RUN = [
     ("Wan2.1-FLF2V-14B-720P-diffusers", {"pipeline": I2V, **IMAGE, "pos_embed_seq_len": 514}, "flf2v"),
     ("Wan2.1-Fun-14B-InP", {"pipeline": I2V, **IMAGE}, "inp"),
     ("Fun-Control", {"pipeline": I2V, **IMAGE, "in_channels": 48}, "fun-control"),
+    ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "vace-a14b"),
     ("Wan2.1-VACE-14B-diffusers", {"pipeline": VACE, "vace_layers": list(range(0, 40, 5))}, "vace"),
 ]
 
@@ -252,7 +254,6 @@ FOLDERS_REFUSED = [
     ("its transformer", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimateTransformer3DModel"}, "2 Animate"),
     ("Animate 2", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimate2Transformer3DModel"}, "Animate 2"),
     ("Fun-Control", {"index": TWO, "in_channels": 52}, "Fun-Control A14B"),
-    ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "VACE-Fun"),
     ("SkyReels-V2-DF-1.3B", {"pipeline": "SkyReelsV2DiffusionForcingPipeline", **SMALL}, "diffusion forcing"),
     ("quantised", {"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
 ]  # fmt: skip
@@ -279,7 +280,7 @@ ORIGINAL = [
     ("Wan2.1-Fun-V1.1-14B-Control", "", {"model_type": "i2v", "in_dim": 48, "add_ref_conv": True}, "original code's"),
     ("camera", "", {"model_type": "i2v", "in_dim": 32, "add_control_adapter": True}, "original code's"),
     ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
-    ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "VACE-Fun"),
+    ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "original code"),
     ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "original code's"),
     ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's folder layout"),
 ]

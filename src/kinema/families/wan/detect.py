@@ -17,7 +17,7 @@ from ...weights.names import model_name
 from ...weights.quantised import file_entries, keeps
 from . import variants
 from .card_list import CARDS
-from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, options
+from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, is_vace, options
 from .doubts import doubts
 from .fun_layout import is_fun
 from .variants import Signs
@@ -327,7 +327,7 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: st
             "licence": "unknown",
             "variant": kind,
             "stage": kind.endswith(STAGES),
-            "accepts": ACCEPTS[kind] + (("trajectory",) if kind == "vace" and text_dim < 1024 else ()),
+            "accepts": ACCEPTS[kind] + (("trajectory",) if is_vace(kind) and text_dim < 1024 else ()),
             "needs": NEEDS.get(kind, ()),
             "size": MINI.size.model_copy(update={"multiple": 2 * space}),
             "network": MINI.network.model_copy(

@@ -33,7 +33,7 @@ from ...weights.device import precision
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
-from .cards import GRIDS
+from .cards import GRIDS, is_vace
 from .options import WanOptions
 from .parts import WanCond, WanParts
 
@@ -111,7 +111,7 @@ class WanFamily:
             known = i2v.condition(plan, prepared, self.encode_pixels)
             known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
             concat = known.to(self.device, self.dtype)
-        if self.card.variant == "vace":
+        if is_vace(self.card.variant):
             # Encoding stays in float32 in every profile: errors of bfloat16 add up over the causal frames.
             control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
             control = control.to(self.device, self.dtype)
