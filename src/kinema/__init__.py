@@ -149,8 +149,8 @@ def evaluate(
 
     metrics: names from `kinema evaluate --list`, or all. out: folder for report.html, report.json and the rows of a
     run that `resume` continues. workers: processes; the result is the same for any number. settings: device, features,
-    pictures, protocol, tracker. Raises RequestError before any frame is read, ModelError, MediaError if no clip can be measured;
-    clips that cannot be are named in `failed`. progress: as for `generate`.
+    pictures, protocol, tracker. Raises RequestError before any frame is read, ModelError, MediaError if no clip can be
+    measured; clips that cannot be are named in `failed`. progress: as for `generate`.
     """
     from pathlib import Path
 
