@@ -48,7 +48,10 @@ def statistics(frames_FHWC: np.ndarray) -> np.ndarray:
     import cv2
 
     frames = np.stack([_square(frame.astype(np.float32)) for frame in frames_FHWC])
-    colour = [(frames.mean((0, 1, 2)) - 127.5) / UNIT, frames.std((1, 2)).mean(0) / UNIT]
+    colour = [
+        (frames.mean((0, 1, 2), dtype=np.float64) - 127.5) / UNIT,
+        frames.std((1, 2), dtype=np.float64).mean(0) / UNIT,
+    ]
     levels = [frames @ LUMA]
     for _ in range(BANDS):
         levels.append(np.stack([cv2.pyrDown(frame) for frame in levels[-1]]))
@@ -62,7 +65,7 @@ def statistics(frames_FHWC: np.ndarray) -> np.ndarray:
 
 def _energy(x: np.ndarray) -> float:
     """The root mean square, in doublings: 0 for none."""
-    return float(np.log2(1 + np.sqrt(np.mean(np.square(x)))))
+    return float(np.log2(1 + np.sqrt(np.mean(np.square(x), dtype=np.float64))))
 
 
 def _square(frame_HWC: np.ndarray) -> np.ndarray:
