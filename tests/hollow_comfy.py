@@ -42,7 +42,8 @@ VARIANTS = {
     "wan2.1_t2v_1.3B_fp16": "t2v", "wan2.1_i2v_480p_14B_fp8_scaled": "i2v", "wan2.1_flf2v_720p_14B_fp16": "flf2v",
     "wan2.1_vace_14B_fp16": "vace", "wan2.2_t2v_14B_fp8_scaled": "t2v-a14b", "wan2.2_i2v_14B_fp16": "i2v-a14b",
     "wan2.2_fun_control_high_noise_14B_fp8_scaled": "fun-control-2.2", "wan2.2_ti2v_5B_fp16": "ti2v",
-    "Wan2_1-I2V-ATI-14B_fp8_e4m3fn": "ati",
+    "Wan2_1-I2V-ATI-14B_fp8_e4m3fn": "ati", "wan2.1_t2v_14B_int8": "t2v",
+    "Wan2.2-I2V-A14B-HighNoise-Q4_K_S": "i2v-a14b-high",
 }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_every_recommended_model_plans_the_request(media) -> None:
     refused = 0
     able: dict[tuple[int, str], bool] = {}
     for number, fields in enumerate(requests(media)):
-        for card in store.known_cards()[number % 2 :: 2]:
+        for card in store.known_cards()[number % 4 :: 4]:
             try:
                 plan(Request(**fields, model=card.id))
             except RequestError as error:
@@ -66,7 +66,7 @@ def test_every_recommended_model_plans_the_request(media) -> None:
                     assert able[number, name], (fields, card.id, str(error))
             except KinemaError:
                 continue
-    assert refused > 30, "nothing was put to the test"
+    assert refused > 15, "nothing was put to the test"
 
 
 def plans(fields: dict[str, Any], model: str) -> bool:

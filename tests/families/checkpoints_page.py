@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from kinema.core.request import Request
-from kinema.engine import estimate
+from kinema.engine import estimate, placement
 from kinema.engine.plan import plan
 from kinema.families.wan import CARDS, variants
 from kinema.weights import quantised
@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "checkpoints.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 GPU = "NVIDIA H200"
-GPUS_GB = (8, 12, 16, 24, 32, 48, 80, 141)
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
     "AAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -46,6 +45,10 @@ TESTED: dict[str, tuple[tuple[str, tuple[str, str]], ...]] = {
     ),
     "t2v-a14b": ((ORACLE, PAIR), (LAYOUT, FILES)),
     "i2v-a14b": ((ORACLE, PAIR), (LAYOUT, KEYS)),
+    "vace-a14b": (
+        (ORACLE, ("test_wan_vace_oracle.py", "test_two_experts_edit_as_diffusers_pipeline")),
+        (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind")),
+    ),
     "inp-2.2-pair": ((REFERENCE, FUN), (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind"))),
     "fun-control-2.2-pair": ((REFERENCE, FUN), (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind"))),
     "fun-camera-2.2-pair": ((REFERENCE, FUN), (NAME, ("test_wan_pairs.py", "test_pairs_of_every_kind"))),
@@ -83,36 +86,41 @@ def cell(*cells: object) -> str:
     return f"| {' | '.join(str(each) for each in cells)} |"
 
 
-def memory(card) -> tuple[float, float, float, float]:
-    """Gigabytes (10^9 bytes) of a published model on a GPU: weights; a clip at its first trained size and length; the
-    whole model resident; its networks one at a time."""
+def memory(card) -> tuple[float, float]:
+    """Gigabytes (10^9 bytes) of a published model on a GPU: weights; a clip at its first trained size and length."""
     conditions = tuple({"kind": "image", "image": PICTURE, "at": name.removeprefix("image:")} for name in card.needs)
     width, height = card.size.trained[0]
     request = Request(model=card.id, conditions=conditions, width=width, height=height, profile="exact")
     network = card.network
-    weights = estimate._weights_bytes(network, GPU) / 1e9
+    weights = estimate.weights_bytes(network, GPU) / 1e9
     clip = plan(request, device=GPU).estimate.gb - weights
-    largest = max(network.parameters, network.text_parameters) * network.bytes_per_parameter / 1e9
-    return weights, clip, weights + clip, largest + clip
+    return weights, clip
 
 
-def smallest(needed: float, weights: float = 0.0) -> str:
-    """The smallest usual GPU with that memory, of which weights take at most Residency's share."""
-    from kinema.weights.residency import HEADROOM
-
-    sizes = ((each, each * 2**30 / 1e9) for each in GPUS_GB)
-    return next((f"{each} GB" for each, size in sizes if needed <= size and weights <= HEADROOM * size), "none")
+def smallest(card, clip_gb: float, way: str) -> str:
+    """The smallest usual GPU on which a way fits."""
+    found = placement.smallest_gb(card, clip_gb, GPU, way)
+    return f"{found} GB" if found else "none"
 
 
 def models() -> list[str]:
     rows = [
-        cell("model", "files", "tested", "weights", "clip", "smallest GPU: whole", "one network at a time"),
-        cell(*["---"] * 7),
+        cell(
+            "model",
+            "files",
+            "tested",
+            "weights",
+            "clip",
+            "smallest GPU: whole",
+            "one network at a time",
+            "block by block",
+        ),
+        cell(*["---"] * 8),
     ]
     for card in CARDS:
         if card.builtin is not None or card.stage:
             continue
-        weights, clip, whole, staged = memory(card)
+        weights, clip = memory(card)
         files = [f"`{card.hub}`"] if card.hub else []
         files += [f"`{name}`" for name in card.single_files[:1]]
         files += ["two files, HIGH:LOW"] if card.network.experts > 1 else []
@@ -120,7 +128,7 @@ def models() -> list[str]:
         rows.append(cell(
             f"{card.title} (`{card.variant}`)", ", ".join(files), ", ".join(how for how, _ in TESTED[card.variant]),
             f"{weights:.1f} GB", f"{clip:.1f} GB at {width}x{height}, {card.frames.trained} frames",
-            smallest(whole, weights), smallest(staged),
+            *(smallest(card, clip, way) for way in (placement.WHOLE, placement.NETWORKS, placement.BLOCKS)),
         ))  # fmt: skip
     return rows
 
@@ -147,7 +155,6 @@ def refused() -> dict[str, list[str]]:
         if model not in ("Fun-Control", "Fun-Camera"):  # refused only if their tensors are others
             said = " or ".join(f"`{' '.join(words)}`" for words in patterns)
             found.setdefault(model, []).append(f"the name: {said}")
-    found["VACE-Fun A14B (Wan 2.2)"] = ["VACE's tensors, and Wan 2.2 or an expert in the name; two experts in a folder"]
     found["a relative of Wan 2.2 TI2V-5B (Fun-Camera 5B, ...)"] = ["48 output channels with other inputs than above"]
     return found
 
@@ -167,9 +174,12 @@ def unsupported() -> list[str]:
 def weights() -> list[str]:
     rows = [cell("stored as", ""), cell("---", "---")]
     rows += [cell(f"`{each}`", "read; converted to the type of the network") for each in quantised.PLAIN.values()]
-    rows += [cell(f"`{each}`, plain or scaled per tensor or row", "read; widened to the network's type while loading")
-             for each in quantised.READ]  # fmt: skip
-    return rows + [cell(name, "refused by this name before any weight is read") for name in quantised.NAMES.values()]
+    kept = "read; stays in its size, and is widened layer by layer"
+    rows += [cell(f"`{each}`, plain or scaled per tensor or row", kept) for each in quantised.READ]
+    return rows + [
+        cell(name, kept if name in quantised.STORED else "refused by this name before any weight is read")
+        for name in quantised.NAMES.values()
+    ]
 
 
 TABLES = {"models": models, "tests": tests, "unsupported": unsupported, "weights": weights}

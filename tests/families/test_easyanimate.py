@@ -19,6 +19,7 @@ from kinema.core.registry import built_in_cards
 from kinema.engine.generate import generate
 from kinema.engine.resume import SamplingState
 from kinema.families.easyanimate import autoencoder, recognise
+from kinema.weights.block_mover import BlockMover
 from kinema.weights.residency import Residency
 
 CARDS = {card.id: card for card in built_in_cards() if card.family == "easyanimate" and card.hub}
@@ -321,32 +322,22 @@ def test_a_lora_is_its_merged_weights(saved, tmp_path):  # noqa: F811
 
 @pytest.mark.parametrize("names", ("transformer", "text_encoder"))
 def test_a_network_larger_than_the_device_moves_block_by_block(saved, monkeypatch, names):  # noqa: F811
-    """One block at a time is on the device, in order; the result is the same, and nothing stays there."""
+    """Each block is copied once a call, in order; the result is the same, and nothing stays there."""
     _, folder, family = saved("t2v")
     plan = request(folder)
     family.prompts.clear()
     plain = ours(family, plan)
     network = getattr(family.parts, names)
-    blocks = family.residency.blocks[network]
+    blocks = list(family.residency.blocks[network])
     hooks = [len(block._forward_hooks) for block in blocks]
-    log, there = [], []
-
-    def to(module, *given, move=torch.nn.Module.to):
-        if module in blocks:
-            number = blocks.index(module)
-            (there.remove if given == ("cpu",) else there.append)(number)
-            assert len(there) <= 1, "one at a time"
-            log.append((number, given == ("cpu",)))
-        elif module is not network:
-            assert not any(block in blocks for block in module.modules())
-        return move(module, *given)
-
-    monkeypatch.setattr(torch.nn.Module, "to", to)
-    monkeypatch.setattr(family.residency, "grouped", True)
-    monkeypatch.setattr(family.residency, "staged", True)
-    monkeypatch.setattr(family.residency, "blocks", {network: blocks})
+    log: list[int] = []
+    copy = BlockMover._copy
+    monkeypatch.setattr(BlockMover, "_copy", lambda mover, index: (log.append(index), copy(mover, index)))
+    small = Residency(family.device, [], staged=True, blocks={network: blocks}, most=1.0)
+    monkeypatch.setattr(family, "residency", small)
     family.prompts.clear()
     assert torch.equal(ours(family, plan), plain)
     calls = 3 if names == "transformer" else 2  # steps, with both branches as a batch; prompts
-    assert log == calls * [(number, back) for number in range(len(blocks)) for back in (False, True)]
+    assert log == [*calls * list(range(len(blocks))), 0], "and the first one for a call that does not come"
+    small.release()
     assert [len(block._forward_hooks) for block in blocks] == hooks

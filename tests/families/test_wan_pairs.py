@@ -57,7 +57,7 @@ def test_two_files_find_each_other(tmp_path, pattern, words, name):
 @pytest.mark.parametrize(
     ("kind", "shapes", "boundary"),
     [
-        ("i2v-a14b", {"channels": 36}, 0.9), ("inp-2.2-pair", {"channels": 36}, 0.9),
+        ("vace-a14b", {"vace": 8}, 0.875), ("i2v-a14b", {"channels": 36}, 0.9), ("inp-2.2-pair", {"channels": 36}, 0.9),
         ("fun-control-2.2-pair", {"channels": 52, "more": REF}, 0.9),
         ("fun-camera-2.2-pair", {"channels": 36, "more": CAMERA}, 0.9),
     ],

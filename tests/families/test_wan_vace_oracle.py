@@ -9,7 +9,11 @@ import torch
 from oracle import SHIFT, TOLERANCE, common, ours, request
 from PIL import Image
 
+import kinema
+from kinema.engine.plan import plan as make_plan
 from kinema.families.wan import vace
+from kinema.families.wan.checkpoint import load
+from kinema.families.wan.detect import recognise
 
 SIZE = {"height": 64, "width": 64, "num_frames": 17}
 
@@ -139,3 +143,60 @@ def test_soft_split_of_exact_arrays_is_comfyui_s(mini, pipeline, tmp_path, given
     cond = mini.family.encode(plan, mini.family.prepare(plan))
     assert (cond.control_BCTHW - comfy_context(pipeline, *expected)).abs().max() < TOLERANCE
     assert cond.control_scale == (1000.0, 1000.0)
+
+
+@pytest.fixture(scope="module")
+def two_experts(pipeline, tmp_path_factory):
+    """A folder of VACE-Fun A14B in small: the miniature, and the same with other weights for low noise."""
+    from diffusers import WanVACEPipeline, WanVACETransformer3DModel
+
+    other = WanVACETransformer3DModel.from_config(pipeline.transformer.config)
+    other.load_state_dict(pipeline.transformer.state_dict())
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += 0.2 * parameter.std().nan_to_num() * torch.randn(parameter.shape, generator=generator)
+    folder = tmp_path_factory.mktemp("vace") / "Wan2.2-VACE-Fun-small"
+    parts = {name: getattr(pipeline, name) for name in ("tokenizer", "text_encoder", "vae", "scheduler", "transformer")}
+    WanVACEPipeline(**parts, transformer_2=other.eval(), boundary_ratio=0.8).save_pretrained(folder)
+    return folder
+
+
+def test_two_experts_edit_as_diffusers_pipeline(two_experts, inputs):
+    """VACE-Fun A14B: both experts read the same context, each with its guidance, on both sides of the boundary."""
+    from diffusers import WanVACEPipeline
+
+    folder, frames, mask, reference = inputs
+    card = recognise(two_experts)
+    assert (card.variant, card.network.experts) == ("vace-a14b", 2)
+    family = load(card, two_experts, "cpu")
+    conditions = (
+        {"kind": "source", "video": str(folder / "clip")}, {"kind": "mask", "image": str(folder / "mask.png")},
+        {"kind": "reference", "images": (str(folder / "reference.png"),)},
+    )  # fmt: skip
+    options = {"shift": SHIFT, "boundary": 0.8, "low_guidance": 2.0}
+    plan = make_plan(request(conditions=conditions, options=options, model=str(two_experts)))
+    latents = ours(family, plan)
+    pipe = WanVACEPipeline.from_pretrained(two_experts, dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=SHIFT)
+    filled = unit(frames) * torch.from_numpy(mask == 0)  # mid-gray inside the mask
+    theirs = pipe(
+        video=filled, mask=torch.from_numpy(mask > 0).float().expand(1, 17, 3, 64, 64), reference_images=[reference],
+        guidance_scale_2=2.0, **SIZE, **common(plan, latents.shape),
+    ).frames  # fmt: skip
+    assert (latents - theirs).abs().max() < TOLERANCE
+    branches = [step.branches[0] for step in family.guidance(plan, plan.spans[0], family.scheduler(plan))]
+    assert {"high/cond", "low/cond"} == set(branches)
+
+
+def test_edits_in_place_run_on_two_experts(two_experts, inputs):
+    folder, frames, _, _ = inputs
+    clip = kinema.load(str(two_experts)).generate(
+        "a red ball", canvas="source", steps=2, seed=1, conditions=[
+            {"kind": "source", "video": str(folder / "clip")},
+            {"kind": "mask", "boxes": [(0.2, 0.2, 0.6, 0.6)]},
+        ],
+    )  # fmt: skip
+    found = clip.frames()
+    assert found.shape == frames.shape and (found[:, :4] == frames[:, :4]).all() and (found != frames).any()

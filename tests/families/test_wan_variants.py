@@ -11,7 +11,7 @@ from hollow_files import keys, typed, write
 
 from kinema.core.errors import ModelError
 from kinema.families.wan import load
-from kinema.weights import store
+from kinema.weights import quantised, store
 
 REF = {"ref_conv.weight": (5120, 16, 2, 2)}
 CAMERA = {"control_adapter.conv.weight": (5120, 1536, 2, 2)}
@@ -48,6 +48,9 @@ RUN = [
         1536,
     ),
     ("Wan2.1-VACE-14B/diffusion_pytorch_model", keys(vace=8), "vace", 5120),
+    ("Wan2.2-VACE-Fun-A14B-high_noise", keys(vace=8), "vace-a14b-high", 5120),
+    ("wan2.2_fun_vace_low_noise_14B_bf16", keys(vace=8), "vace-a14b-low", 5120),
+    ("Wan2.2-VACE-Fun-A14B/low_noise_model/diffusion_pytorch_model", keys(vace=8), "vace-a14b-low", 5120),
     ("ATI/diffusion_pytorch_model", keys(channels=36, clip=True), "ati", 5120),
     ("wan2.1_fun_camera_v1.1_1.3B_bf16", keys("1.3B", 32, clip=True, more=CAMERA_13), "fun-camera", 1536),
     ("wan2.1_fun_control_14B_bf16", keys(channels=48, clip=True), "fun-control", 5120),
@@ -89,7 +92,6 @@ REFUSED = [
     ("wan2.1_fun_control_t2v", keys("1.3B"), "Fun-Control"),
     ("FunControl with audio", keys(channels=48, clip=True, more={"audio_proj.x": (9,)}), "HuMo"),
     ("Phantom control", keys(channels=48, clip=True), "Phantom"),
-    ("Wan2.2-VACE-Fun-A14B-high_noise", keys(vace=8), "VACE-Fun A14B"),
     ("wan2.2_s2v_14B_fp8_scaled", keys(more={"casual_audio_encoder.weights": (1, 25, 1, 1)}), "S2V"),
     ("renamed s2v", keys(more={"audio_injector.injector.0.q.weight": (5120, 5120)}), "S2V"),
     ("renamed s2v 2", keys(more={"trainable_cond_mask.weight": (3, 5120)}), "S2V"),
@@ -117,7 +119,6 @@ REFUSED = [
     ("Wan2_1-SkyReels-V2-T2V-14B-720P_fp16", keys(), "SkyReels"),
     ("wan2.2_i2v_A14b_high_noise_lightx2v_4step", keys(channels=36), "few-step student"),
     ("wan2.2-t2v-rapid-aio-v10", keys(), "few-step merge"),
-    ("wan2.2_fun_vace_high_noise_14B_bf16", keys(vace=8), "VACE-Fun A14B"),
     ("humo_1.7B", keys("1.3B", 36, more={"audio_proj.audio_proj_glob_1.layer.weight": (9,)}), "HuMo"),
     (
         "wan2.2_dancer_14b_local_fp8_scaled",
@@ -240,6 +241,7 @@ FOLDERS_RUN = [
     ("Wan2.1-FLF2V-14B-720P-diffusers", {"pipeline": I2V, **IMAGE, "pos_embed_seq_len": 514}, "flf2v"),
     ("Wan2.1-Fun-14B-InP", {"pipeline": I2V, **IMAGE}, "inp"),
     ("Fun-Control", {"pipeline": I2V, **IMAGE, "in_channels": 48}, "fun-control"),
+    ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "vace-a14b"),
     ("Wan2.1-VACE-14B-diffusers", {"pipeline": VACE, "vace_layers": list(range(0, 40, 5))}, "vace"),
 ]
 
@@ -252,7 +254,6 @@ FOLDERS_REFUSED = [
     ("its transformer", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimateTransformer3DModel"}, "2 Animate"),
     ("Animate 2", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimate2Transformer3DModel"}, "Animate 2"),
     ("Fun-Control", {"index": TWO, "in_channels": 52}, "Fun-Control A14B"),
-    ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "VACE-Fun"),
     ("SkyReels-V2-DF-1.3B", {"pipeline": "SkyReelsV2DiffusionForcingPipeline", **SMALL}, "diffusion forcing"),
     ("quantised", {"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
 ]  # fmt: skip
@@ -279,7 +280,7 @@ ORIGINAL = [
     ("Wan2.1-Fun-V1.1-14B-Control", "", {"model_type": "i2v", "in_dim": 48, "add_ref_conv": True}, "original code's"),
     ("camera", "", {"model_type": "i2v", "in_dim": 32, "add_control_adapter": True}, "original code's"),
     ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
-    ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "VACE-Fun"),
+    ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "original code"),
     ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "original code's"),
     ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's folder layout"),
 ]
@@ -319,9 +320,16 @@ QUANTISED = [
 
 @pytest.mark.parametrize(("name", "more", "kind", "words"), QUANTISED, ids=[row[0] for row in QUANTISED])
 def test_quantised_files_are_refused_by_the_name_of_their_kind(tmp_path, name, more, kind, words):
+    """By families that read float8 only; Wan refuses what weights/stored does not read."""
     shapes = typed(keys()) | {f"{X}.weight": (kind, (5120, 5120))} | more
+    file = write(tmp_path / "wan2.1_t2v_14B.safetensors", shapes)
     with pytest.raises(ModelError, match=words):
-        store.recognise(write(tmp_path / "wan2.1_t2v_14B.safetensors", shapes))
+        quantised.refuse(file)
+    if words in ("MXFP8", "NVFP4", "int8"):
+        assert store.recognise(file).network.stored_bytes == file.stat().st_size
+        return
+    with pytest.raises(ModelError, match=words):
+        store.recognise(file)
 
 
 @pytest.mark.parametrize(
@@ -340,14 +348,17 @@ def test_comfyui_s_notes_name_the_kind(tmp_path, layer, words, where):
         write(file, note | typed(keys(kind="F8_E4M3")), values={f"{X}.comfy_quant": text}.items())
     else:
         write(file, typed(keys(kind="F8_E4M3")), {"_quantization_metadata": json.dumps({"layers": {X: layer}})})
-    if words is None:
+    if words is not None:
+        with pytest.raises(ModelError, match=words):
+            quantised.refuse(file)
+    if words != "asym_w4a8_int8":
         assert store.recognise(file).variant == "t2v"
         return
     with pytest.raises(ModelError, match=words):
         store.recognise(file)
 
 
-def test_scaled_float8_runs_and_gguf_does_not(tmp_path):
+def test_scaled_float8_runs_and_a_damaged_gguf_does_not(tmp_path):
     shapes = typed(keys(kind="F8_E4M3")) | {f"{X}.scale_weight": ("F32", ()), "scaled_fp8": ("F8_E4M3", (0,))}
     assert store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp8_scaled.safetensors", shapes)).variant == "t2v"
     for name in ("wan2.1-t2v-14b-Q8_0.gguf", "no ending"):

@@ -119,7 +119,7 @@ def test_an_image_model_learns_its_pictures(latents, tokenizer, tmp_path):
     assert after["error_850"] < before["error_850"] and task.samples == 96
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp_path, whole):
     video = inflate(image_model())
     encoder = text_encoder(tokenizer)

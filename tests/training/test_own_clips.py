@@ -158,7 +158,7 @@ def test_every_dialect_comes_back(tmp_path, dialect):
     ("model", "more", "dialects"),
     [
         ("kinema-mini-animatediff", (), ("diffusers", "comfyui")),
-        ("kinema-mini-zeroscope", ("frames=4",), ("kohya",)),
+        pytest.param("kinema-mini-zeroscope", ("frames=4",), ("kohya",), marks=pytest.mark.slow),
         ("kinema-mini-wan", ("accumulate=2", "frames=9", "checkpointing=on"), ("diffusers", "comfyui", "kohya")),
     ],
 )

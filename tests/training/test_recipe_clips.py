@@ -75,6 +75,7 @@ def test_temporal_layers_on_it_make_clips(image, layers):
     assert np.abs(shipped.astype(int) - clip.frames()).mean() > 5, "another image model gives other frames"
 
 
+@pytest.mark.slow
 def test_temporal_layers_that_upscale_its_clips(train, image, layers, tmp_path):
     base, first = image / "export", layers / "export"
     train("mini_zeroscope_xl", tmp_path, "--set", f"image={base}", "--set", f"start={first}")

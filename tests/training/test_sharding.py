@@ -125,6 +125,7 @@ def same(one: dict, other: dict) -> bool:
 
 
 @pytest.mark.skipif(not CAN_LEAVE_OUT, reason="needs PyTorch 2.7")
+@pytest.mark.slow  # two processes that import torch, twice
 def test_sharded_weights_train_the_same_adapter_and_a_run_goes_on(trained):
     plain, first, sharded = json.loads((trained / "found.json").read_text())
     assert plain["share"] == 1.0 and sharded["share"] < 0.6, "each process holds half of the frozen weights"

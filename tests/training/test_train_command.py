@@ -85,6 +85,7 @@ def loop_seconds(out: Path, name: str) -> float:
     return events[-1]["seconds"]
 
 
+@pytest.mark.slow
 def test_on_a_dumb_terminal_plain_lines_to_the_end(recipe, tmp_path):
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["train", str(recipe), "--minutes", "0.1", "--out", str(out)])

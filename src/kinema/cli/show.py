@@ -127,6 +127,9 @@ def _last_rows(found: Plan) -> list[tuple[str, Any]]:
         times = crowd()
         basis += f"; the machine is busy: about {times:.2g} times as long" if times >= CROWDED else ""
         rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device}{start} ({basis})"))
+        if cost.way:
+            waiting = f"; {cost.ram_gb:g} GB of weights wait in the CPU's memory" if cost.ram_gb else ""
+            rows.append(("weights", f"{cost.way} on the GPU{waiting}"))
     return rows
 
 

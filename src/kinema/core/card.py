@@ -211,7 +211,8 @@ class ProfileRule(Value):
 
 class Network(Value):
     """Sizes of the networks, for the estimate. Parameters in units; `width`, `layers` of the denoiser.
-    `experts`: denoisers of this size, of which each step uses one.
+    `experts`: denoisers of this size, of which each step uses one. `stored_bytes`: of a denoiser whose weights stay
+    as their file stores them.
     `flop_per_cell`: for a UNet, whose levels differ, the cost of a forward per latent cell and frame."""
 
     parameters: int
@@ -227,6 +228,7 @@ class Network(Value):
     patch: int = 2
     bytes_per_parameter: int = 2
     experts: int = 1
+    stored_bytes: int | None = None
     flop_per_cell: float | None = None
 
 

@@ -14,6 +14,7 @@ EXTRAS = {
     "lora": "LoRA adapters (--style) and training them",
     "server": "kinema serve, kinema worker, jobs in PostgreSQL",
     "channel": "television: kinema channel, writers and makers over HTTP",
+    "gguf": "checkpoints in GGUF files",
     "upscale": "super-resolution networks of other architectures: kinema upscale --network FILE",
     "lpips": "the perceptual distance of pairs: kinema evaluate --metrics lpips",
     "train": "training: kinema train, TensorBoard, 8-bit optimisers",

@@ -37,7 +37,8 @@ class Estimate(Value):
     """The estimated cost on `device`: seconds, gigabytes of its memory, PFLOP of the denoiser.
 
     start: seconds for imports and loading weights, not included in `seconds`. measured: corrected by measurements of
-    similar work on this machine; False: by arithmetic alone.
+    similar work on this machine; False: by arithmetic alone. way: how the weights are placed on a GPU of this machine
+    (engine/placement.py); ram_gb: those that wait in the CPU's memory.
     """
 
     device: str
@@ -46,6 +47,8 @@ class Estimate(Value):
     pflop: float
     start: float = 0.0
     measured: bool = False
+    way: str = ""
+    ram_gb: float = 0.0
 
 
 class PlannedStep(Value):

@@ -138,7 +138,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
         decode *= TINY_DECODER
     rate = _rate(device) * 1e12
     size = 4 if device == "cpu" else network.bytes_per_parameter
-    weights = _weights_bytes(network, device)
+    weights = weights_bytes(network, device)
     activations = tokens * network.width * size * 24 + 60 * plan.width * plan.height * 4 * 4
     words = 2 * 2.0 * network.text_parameters * network.text_length
     return Cost(
@@ -159,12 +159,14 @@ def start_s(card: Card, device: str) -> float:
     """Seconds for imports and loading a model's weights."""
     network = card.network
     known = measured.start_s(measured.read(), card.id, device, busy=is_crowded())
-    return IMPORTS_S + _weights_bytes(network, device) / 1e9 / READ_GB_S if known is None else known
+    return IMPORTS_S + weights_bytes(network, device) / 1e9 / READ_GB_S if known is None else known
 
 
-def _weights_bytes(network: Network, device: str) -> float:
+def weights_bytes(network: Network, device: str) -> float:
+    """Bytes of all networks of a model in memory."""
     size = 4 if device == "cpu" else network.bytes_per_parameter
-    return (network.experts * network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4
+    denoiser = network.parameters * size if network.stored_bytes is None else network.stored_bytes
+    return network.experts * denoiser + network.text_parameters * size + network.autoencoder_parameters * 4
 
 
 def corrected(cost: Cost) -> Cost:

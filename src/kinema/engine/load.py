@@ -22,6 +22,7 @@ from ..core.threads import alone, free_cores, sample_load
 from ..core.upscale import NETWORK
 from ..post.super_resolution.files import mini_folder
 from ..weights import store
+from . import placement
 from .clip import Clip
 from .estimate import device_name, start_s
 from .keeping import check_keeping
@@ -143,6 +144,7 @@ class Engine:
     ) -> Iterator[Chunk]:  # fmt: skip
         from .windows import Windows
 
+        placement.fit(self.family, plan)
         windows = Windows(plan, state, keep, keep_every)
         if plan.canvas == "source":
             from .edit import edit

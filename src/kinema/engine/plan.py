@@ -10,7 +10,7 @@ from ..core.plan import Plan
 from ..core.registry import family_module
 from ..core.request import Request
 from ..weights import pairs, store, styles
-from . import recommend
+from . import placement, recommend
 from .estimate import device_name, estimate
 
 
@@ -59,7 +59,7 @@ def plan(
 
         found = found.model_copy(update={"outside": outside(found, request.prompt, card, store.known_cards())})
     device = device_name(device)
-    cost = estimate(found, card, device)
+    cost = placement.with_way(estimate(found, card, device), found, card)
     for step in found.by_model:
         again = estimate(step, store.find(step.model), device, from_clip=True)
         names = ("seconds", "pflop", "gb")

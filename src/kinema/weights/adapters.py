@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ from ..core.extras import install_command
 from .adapter_factors import Expansion
 from .adapter_files import Adapter, Delta, describe_file, read
 from .adapter_keys import PLAIN, AdapterNames, plain_name
+from .stored.layers import StoredLayer, stored_layers
 from .styles import adapter_file, find, folders
 
 __all__ = ["describe", "find", "folders", "use"]
@@ -78,7 +80,7 @@ def use(
         wanted[key] = wanted.get(key, 0.0) + weight
     wanted = {key: weight for key, weight in wanted.items() if weight != 0.0}
     if student is not None:
-        merge = sum(parameter.numel() for parameter in network.parameters()) < MERGE_BELOW
+        merge = sum(map(prod, _shapes(network).values())) < MERGE_BELOW
         wanted[_key(adapter_file(student), merge)] = 1.0
     state = _STATES.get(network)
     if state is None:
@@ -137,7 +139,8 @@ def _need_peft() -> None:
 def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """Shapes of the network's own parameters, by plain name."""
     named = network.named_parameters()
-    return {plain_name(name): tuple(parameter.shape) for name, parameter in named if ".lora_" not in name}
+    found = {plain_name(name): tuple(parameter.shape) for name, parameter in named if ".lora_" not in name}
+    return found | {plain_name(f"{name}.weight"): layer.stored.shape for name, layer in stored_layers(network).items()}
 
 
 def _change(network: nn.Module, state: _State, wanted: dict[FileKey, float], fresh: dict[FileKey, Adapter]) -> None:
@@ -174,6 +177,9 @@ def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, D
     """Set every changed parameter to original + sum of weight * delta, summed in float32."""
     touched = {name for _, deltas in terms for name in deltas}
     for name in sorted(touched | set(state.originals)):
+        if (layer := _stored_layer(network, name)) is not None:
+            _change_stored(layer, name, state, terms)
+            continue
         parameter = _parameter(network, name)
         if name not in state.originals:
             state.originals[name] = parameter.detach().to("cpu", copy=True)
@@ -182,13 +188,36 @@ def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, D
             parameter.copy_(original)
             del state.originals[name]
             continue
-        total = original.float()
-        for weight, deltas in terms:
-            if name in deltas:
-                delta = deltas[name]
-                full = delta.over(original) if isinstance(delta, Expansion) else delta.float()
-                total = total + weight * full
-        parameter.copy_(total.to(parameter.dtype))
+        parameter.copy_(_total(original, name, terms).to(parameter.dtype))
+
+
+def _total(original: torch.Tensor, name: str, terms: list[tuple[float, dict[str, Delta]]]) -> torch.Tensor:
+    """original + sum of weight * delta, float32."""
+    total = original.float()
+    for weight, deltas in terms:
+        if name in deltas:
+            delta = deltas[name]
+            full = delta.over(original) if isinstance(delta, Expansion) else delta.float()
+            total = total + weight * full
+    return total
+
+
+def _stored_layer(network: nn.Module, name: str) -> StoredLayer | None:
+    """The layer whose weight of that plain name stays as its file stores it, or None."""
+    path, _, last = name.rpartition(".")
+    module = network.get_submodule(path)
+    layer = getattr(module, "base_layer", module)
+    return layer if last == "weight" and isinstance(layer, StoredLayer) else None
+
+
+def _change_stored(layer: StoredLayer, name: str, state: _State, terms: list[tuple[float, dict[str, Delta]]]) -> None:
+    """A stored weight is never written to: while adapters change it, the layer holds the sum beside it, widened."""
+    if any(name in deltas for _, deltas in terms):
+        layer.change(_total(layer.widened(torch.float32).cpu(), name, terms).to(layer.device))
+        state.originals[name] = torch.empty(0)  # its original is the stored weight
+    else:
+        layer.change(None)
+        state.originals.pop(name, None)
 
 
 def _parameter(network: nn.Module, name: str) -> nn.Parameter:

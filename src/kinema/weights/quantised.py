@@ -1,13 +1,14 @@
 """Detect the quantisation of a file or folder from names, dtypes and metadata: the conventions of ComfyUI
 (`weight_scale`, `comfy_quant`, `_quantization_metadata`), bitsandbytes, torchao, SVDQuant, and GGUF.
 
-Kinema dequantises float8, plain or scaled per tensor or per row. Every other kind is refused before any weight is read.
+Every family reads float8, plain or scaled per tensor or per row; one that keeps weights as they are stored
+(weights/stored) reads more, and says so (WEIGHTS in its module). Other kinds are refused before any weight is read.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ NAMES = {
     "torchao": "torchao or Quanto",
     "gguf": "GGUF",
 }
+STORED = (*READ, *(NAMES[kind] for kind in ("mxfp8", "nvfp4", "int8_tensorwise", "convrot", "gguf")))
+"""Kinds that weights/stored reads."""
 OTHERS = (
     (("absmax", "quant_map", "SCB"), "bnb"),
     (("qweight", "wscales", "qzeros", "smooth_factor"), "int4"),
@@ -39,21 +42,27 @@ OTHERS = (
 """Endings of tensor names that identify a kind. Any bitsandbytes state has `quant_state` in its name."""
 
 
-def refuse(path: Path) -> None:
-    """ModelError, with the name of the kind, if a file's or folder's quantisation is not supported. Reads only headers
-    and configurations."""
+def refuse(path: Path, read: tuple[str, ...] = READ) -> None:
+    """ModelError, with the name of the kind, if a file's or folder's quantisation is not among `read`. Reads only
+    headers and configurations."""
     if path.is_dir():
         for file in (path / "config.json", *sorted(path.glob("*/config.json"))):
             found = Config.maybe(file)
             if found is not None and found.has("quantization_config"):
-                raise _refused(file, _method(found))
+                raise _refused(file, _method(found), read)
         if any(path.glob("*.gguf")) and not any(path.rglob("*.safetensors")):
-            raise _refused(path, NAMES["gguf"])
+            raise _refused(path, f"{NAMES['gguf']} (a folder; specify its file)", read)
     elif path.is_file():
         if path.suffix.lower() == ".gguf" or is_gguf(path):
-            raise _refused(path, NAMES["gguf"])
-        if path.suffix.lower() == ".safetensors" and (kind := kind_of(path, header(path))) not in (None, *READ):
-            raise _refused(path, str(kind))
+            if NAMES["gguf"] not in read:
+                raise _refused(path, NAMES["gguf"], read)
+        elif path.suffix.lower() == ".safetensors" and (kind := kind_of(path, header(path))) not in (None, *read):
+            raise _refused(path, str(kind), read)
+
+
+def keeps(file: Path) -> bool:
+    """Whether the weights of a single file stay as they are stored, for families that read STORED."""
+    return is_gguf(file) or kind_of(file, header(file)) in STORED
 
 
 def words(path: Path) -> str:
@@ -77,6 +86,22 @@ def words(path: Path) -> str:
             types[entry["dtype"]] += prod(entry["shape"])
     most = types.most_common(1)
     return PLAIN.get(most[0][0], most[0][0]) if most else "no weights"
+
+
+def file_entries(file: Path) -> Entries:
+    """The entries of a safetensors or GGUF file, with the shapes of the weights as networks have them: two values of
+    NVFP4 are in a byte. ModelError for a damaged file."""
+    if is_gguf(file):
+        found = gguf_header(file)
+        names = {key: value for key, value in found.facts.items() if isinstance(value, str)}
+        return {**found.entries, "__metadata__": {"name": names.get("general.name", "")}}
+    entries = header(file)
+    packed = [name.removesuffix("_scale_2") for name in entries if name.endswith(".weight_scale_2")]
+    for name in packed:
+        if name in entries and entries[name]["dtype"] == "U8" and entries[name]["shape"]:
+            *rows, columns = entries[name]["shape"]
+            entries[name] = {**entries[name], "shape": [*rows, columns * 2]}
+    return entries
 
 
 def kind_of(file: Path, entries: Entries) -> str | None:
@@ -110,7 +135,7 @@ def _kinds(file: Path, entries: Entries) -> Iterable[str | None]:
             continue
         elif kind in FLOAT8:
             yield _float8(entries, stem, entry)
-        elif kind == "I8":
+        elif kind == "I8" and f"{stem}.comfy_quant" not in entries:
             yield NAMES["convrot" if f"{stem}.convrot" in entries else "int8_tensorwise"]
         elif kind == "U8":
             four = f"{stem}.weight_scale_2" in entries
@@ -132,12 +157,19 @@ def _float8(entries: Entries, stem: str, entry: dict[str, Any]) -> str:
     return own
 
 
-def _noted(file: Path, text: str) -> Iterable[str | None]:
+def noted_layers(file: Path, notes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The format of each layer that a file's metadata note. ModelError if they are damaged."""
+    if "_quantization_metadata" not in notes:
+        return {}
     what = f"{file}: _quantization_metadata"
-    layers = parse_json(text, what, dict, error=ModelError).get("layers")
+    layers = parse_json(notes["_quantization_metadata"], what, dict, error=ModelError).get("layers")
     if not isinstance(layers, dict) or not all(isinstance(layer, dict) for layer in layers.values()):
         raise ModelError(f"{what}: layers must be a table of formats.")
-    for layer in layers.values():
+    return layers
+
+
+def _noted(file: Path, text: str) -> Iterable[str | None]:
+    for layer in noted_layers(file, {"_quantization_metadata": text}).values():
         yield _format(layer)
 
 
@@ -156,8 +188,10 @@ def _method(config: Config) -> str:
         return "an unnamed kind"
 
 
-def _refused(path: Path, kind: str) -> ModelError:
+def _refused(path: Path, kind: str, read: tuple[str, ...]) -> ModelError:
+    more = [name.split(" (")[0] for name in read if name not in READ]
+    last = f"float8 (plain, or scaled per tensor or row){''.join(f', {name}' for name in more)}"
     return ModelError(
         f"{path}: its weights are quantised as {kind}, which is not supported. "
-        "Supported are float32, float16, bfloat16 and float8 (plain, or scaled per tensor or row)."
+        f"Supported are float32, float16, bfloat16, {last}."
     )

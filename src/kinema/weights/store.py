@@ -117,7 +117,7 @@ def recognise(path: Path) -> Card:
         raise ModelError(f"{path}: not a regular file or folder.")
     # A link to a file keeps its own name: the hub's cache links names to hashes.
     whole_path = path.parent.resolve() / path.name if path.is_file() else path.resolve()
-    quantised.refuse(whole_path)
+    quantised.refuse(whole_path, quantised.STORED)
     for name in family_names():
         try:
             card = family_module(name).recognise(whole_path)
@@ -125,6 +125,7 @@ def recognise(path: Path) -> Card:
             reason = for_terminal(f"{type(error).__name__}: {error}", 200)
             raise ModelError(f"{path}: its configuration cannot be read ({reason}).") from None
         if card is not None:
+            quantised.refuse(whole_path, getattr(family_module(name), "WEIGHTS", quantised.READ))
             return card
     raise ModelError(
         f"{path}: {_declared(whole_path)}not a supported checkpoint. Supported are folders with model_index.json and "

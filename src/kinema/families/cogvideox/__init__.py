@@ -14,7 +14,9 @@ from .planning import plan
 from .tora.cards import CARDS as TORA
 
 CARDS = (*PLAIN, *TORA)
-__all__ = ["CARDS", "OPTIONS", "assemble", "load", "plan", "recognise"]
+BLOCK_BY_BLOCK = True
+"""A network that would fill a GPU runs block by block."""
+__all__ = ["BLOCK_BY_BLOCK", "CARDS", "OPTIONS", "assemble", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

@@ -78,7 +78,13 @@ class CogVideoXFamily:
     def __init__(self, card: Card, parts: CogVideoXParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
         self.guides = list(parts.motion.modules) if parts.motion is not None else []
-        self.residency = Residency(device, [parts.text_encoder, parts.transformer, parts.vae, *self.guides])
+        self.residency = Residency(
+            device, [parts.text_encoder, parts.transformer, parts.vae, *self.guides],
+            blocks={
+                parts.transformer: parts.transformer.transformer_blocks,
+                parts.text_encoder: parts.text_encoder.encoder.block,
+            },
+        )  # fmt: skip
         self.config = parts.transformer.config
         self.dtype = parts.transformer.dtype
         self.space = autoencoder.space_factor(parts.vae)

@@ -17,7 +17,9 @@ from .original import missing
 from .paper.cards import CARDS as PAPER
 
 CARDS = (*PUBLISHED, *PAPER)
-__all__ = ["CARDS", "OPTIONS", "load", "missing", "plan", "recognise"]
+BLOCK_BY_BLOCK = True
+"""A network that would fill a GPU runs block by block."""
+__all__ = ["BLOCK_BY_BLOCK", "CARDS", "OPTIONS", "load", "missing", "plan", "recognise"]
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:

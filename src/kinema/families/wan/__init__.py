@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from ...weights.quantised import STORED as WEIGHTS
 from .adapter_names import ADAPTER_NAMES
 from .card_list import CARDS
 from .detect import identify, recognise
@@ -19,10 +20,12 @@ from .planning import plan
 
 __all__ = [
     "ADAPTER_NAMES",
+    "BLOCK_BY_BLOCK",
     "CARDS",
     "MODEL_FOLDER",
     "OPTIONS",
     "PART_FILES",
+    "WEIGHTS",
     "beside",
     "complete",
     "identify",
@@ -34,6 +37,8 @@ __all__ = [
     "recognise",
 ]
 MODEL_FOLDER = "diffusion_models"
+BLOCK_BY_BLOCK = True
+"""A network that would fill a GPU runs block by block."""
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

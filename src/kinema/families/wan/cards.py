@@ -44,14 +44,16 @@ ACCEPTS = {
     "inp-2.2-pair": ("image:first", "image:last", "style"),
     "fun-control-2.2-pair": (*CONTROLS, "image:first", "reference", "style"),
     "fun-camera-2.2-pair": ("camera", "image:first", "style"),
-    "vace": (
+    **dict.fromkeys(("vace", "vace-a14b", "vace-a14b-high", "vace-a14b-low"), (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", *CONTROLS, "continue",
         "continue:end", "style",
-    ),
+    )),
 }  # fmt: skip
 """By kind of network. -a14b: the two experts of Wan 2.2; with -high or -low, one of them alone. -2.2: one expert of a
 Fun model; with -pair, both."""
-STRENGTH = {"t2v": 0.7, "ti2v": 0.7, "t2v-a14b": 0.7, "vace": 1.0, "t2v-a14b-high": 1.0, "t2v-a14b-low": 0.7}
+STRENGTH = {"t2v": 0.7, "ti2v": 0.7, "t2v-a14b": 0.7, "vace": 1.0, "t2v-a14b-high": 1.0, "t2v-a14b-low": 0.7,
+    "vace-a14b": 1.0, "vace-a14b-high": 1.0, "vace-a14b-low": 1.0,
+}  # fmt: skip
 """Text to video starts from the noised source; VACE receives the source as context."""
 GRIDS = {"ti2v": (48, 16), "inp-5b": (48, 16), "fun-control-5b": (48, 16)}
 """Channels of the latents, and pixels per latent, of variants with the autoencoder of Wan 2.2 TI2V-5B; the others have
@@ -67,6 +69,7 @@ STAGES = ("-high", "-low", "-2.2")
 _FUN_PAIR = {"boundary": 0.9, "low_guidance": 6.0}
 PAIRS = {
     "t2v-a14b": {"boundary": 0.875, "low_guidance": 3.0}, "i2v-a14b": {"boundary": 0.9, "low_guidance": 3.5},
+    "vace-a14b": {"boundary": 0.875, "low_guidance": 5.0},
     "inp-2.2-pair": _FUN_PAIR, "fun-control-2.2-pair": _FUN_PAIR, "fun-camera-2.2-pair": _FUN_PAIR,
 }  # fmt: skip
 """Kinds of two experts, with the published values of their options."""
@@ -85,10 +88,15 @@ PROFILES: dict[Profile, ProfileRule] = {
 """Profiles of the published weights; their loss of quality was not measured. `exact` is the publishers' procedure."""
 
 
+def is_vace(variant: str) -> bool:
+    """Whether a kind of network takes VACE's context."""
+    return variant.startswith("vace")
+
+
 def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
     """The options of a kind of network (the keys of ACCEPTS)."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
-    if variant == "vace":
+    if is_vace(variant):
         own |= {"conditioning_scale": [1.0], "vace_split": "hard"}
     own |= PAIRS.get(variant, {})
     if variant == "ati":
@@ -273,6 +281,22 @@ CARDS: tuple[Card, ...] = (
         "wan2.2-i2v-a14b", "i2v-a14b", "Wan 2.2 image to video, two experts of 14B", "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
         sizes(*SIZE_720P, *SIZE_480P), _I2V_A14B.model_copy(update={"experts": 2}),
         steps=40, guidance=3.5, shift=5.0, files=(),
+    ),
+    entry(
+        "wan2.2-vace-fun-a14b", "vace-a14b", "Wan 2.2 VACE-Fun, edit anything, two experts of 14B",
+        "linoyts/Wan2.2-VACE-Fun-14B-diffusers", sizes(*SIZE_720P, *SIZE_480P),
+        Network(parameters=17_335_000_000, hint_layers=8, experts=2, **SIZES_14B),
+        steps=50, guidance=5.0, shift=12.0, files=(),
+    ),
+    *(
+        entry(
+            f"wan2.2-vace-fun-a14b-{expert}", f"vace-a14b-{expert}",
+            f"Wan 2.2 VACE-Fun, 14B, the expert for {expert} noise", "linoyts/Wan2.2-VACE-Fun-14B-diffusers",
+            sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **SIZES_14B),
+            steps=50, guidance=5.0, shift=12.0, notes=ALONE,
+            files=(f"wan2.2_fun_vace_{expert}_noise_14B*.safetensors", f"wan2?2*vace*{expert}*.safetensors"),
+        )
+        for expert in ("high", "low")
     ),
     *(
         entry(

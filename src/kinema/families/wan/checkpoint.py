@@ -29,7 +29,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
     """Load a model. device: defaults to a GPU if available. dtype: of transformer and text encoder; defaults to
     bfloat16 on a GPU and float32 on a CPU. The VAE stays float32, as published. ModelError names missing parts."""
     device, dtype = place_and_dtype(device, dtype, torch.bfloat16)
-    quantised.refuse(location)
+    quantised.refuse(location, quantised.STORED)
     recognise(location)  # a card that was added earlier may point to an unsupported model
     if location.is_dir():
         parts = load_folder(location, dtype, card.variant.rpartition("-")[2])

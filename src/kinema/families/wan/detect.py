@@ -12,11 +12,12 @@ from typing import Any
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.configs import Config
-from ...weights.headers import header
+from ...weights.gguf_header import is_gguf
 from ...weights.names import model_name
+from ...weights.quantised import file_entries, keeps
 from . import variants
 from .card_list import CARDS
-from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, options
+from .cards import ACCEPTS, GRIDS, MINI, NEEDS, PAIRS, STAGES, is_vace, options
 from .doubts import doubts
 from .fun_layout import is_fun
 from .variants import Signs
@@ -44,7 +45,7 @@ def recognise(path: Path) -> Card | None:
     if it is damaged, or an unsupported variant (named in the message)."""
     if path.is_dir():
         return _folder(path)
-    return _file(path) if path.suffix.lower() == ".safetensors" else None
+    return _file(path) if path.suffix.lower() == ".safetensors" or is_gguf(path) else None
 
 
 def _folder(path: Path) -> Card | None:
@@ -104,7 +105,7 @@ def _file(path: Path) -> Card | None:
 
 def seen_file(path: Path) -> SeenFile | None:
     """The signs of a transformer in a single file; None if it is not one. ModelError for an unsupported variant."""
-    entries = header(path)
+    entries = file_entries(path)
     facts = file_facts(entries, str(path))
     if facts is None:
         _refuse_parts(path, entries)
@@ -116,7 +117,11 @@ def seen_file(path: Path) -> SeenFile | None:
 
 def named(path: Path, seen: SeenFile, kind: str | None = None) -> Card:
     """The card of a single file. kind: of the model that it is a half of; None: its own."""
-    return _named(path, seen.signs, seen.hint_layers, seen.text_dim, kind)
+    card = _named(path, seen.signs, seen.hint_layers, seen.text_dim, kind)
+    if not keeps(path):
+        return card
+    network = card.network.model_copy(update={"stored_bytes": path.stat().st_size})
+    return card.model_copy(update={"network": network})
 
 
 def identify(path: Path, entries: dict[str, Any]) -> tuple[str, bool] | None:
@@ -322,7 +327,7 @@ def _by_size(path: Path, signs: Signs, hint_layers: int, text_dim: int, kind: st
             "licence": "unknown",
             "variant": kind,
             "stage": kind.endswith(STAGES),
-            "accepts": ACCEPTS[kind] + (("trajectory",) if kind == "vace" and text_dim < 1024 else ()),
+            "accepts": ACCEPTS[kind] + (("trajectory",) if is_vace(kind) and text_dim < 1024 else ()),
             "needs": NEEDS.get(kind, ()),
             "size": MINI.size.model_copy(update={"multiple": 2 * space}),
             "network": MINI.network.model_copy(

@@ -15,6 +15,7 @@ from pathlib import Path
 from ...core.errors import ModelError
 from ...weights import comfy_folders
 from ...weights.headers import header
+from ...weights.quantised import file_entries
 from . import variants
 from .cards import GRIDS
 from .detect import file_facts, file_signs
@@ -45,10 +46,11 @@ LEVELS = 3
 def found_parts(location: Path) -> dict[str, Path | None]:
     """The file of each part that the transformer in `location` requires; None for missing ones. ModelError if the file
     is not a Wan transformer."""
-    facts = file_facts(header(location), str(location))
+    entries = file_entries(location)
+    facts = file_facts(entries, str(location))
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
-    wide = variants.supported(file_signs("", header(location), facts)) in GRIDS
+    wide = variants.supported(file_signs("", entries, facts)) in GRIDS
     images = ["image_encoder"] if facts["image_dim"] is not None else []
     wanted = ["vae 2.2" if wide else "vae", "text_encoder", *images]
     return {part: _find(location, part) for part in wanted}

@@ -79,11 +79,16 @@ class MixedRMSNorm(nn.RMSNorm):
         return wide.type_as(x)
 
 
+def blocks_of(model: Any) -> list[nn.Module]:
+    """All blocks of a transformer in the order in which `forward` calls them."""
+    return [*getattr(model, "vace_blocks", ()), *model.blocks]
+
+
 def prepare(model: nn.Module) -> None:
     """Replace the norms of a loaded transformer's attentions, and the processors of its cross-attentions, by those
     above, and the forwards of its blocks (two_times.py). Parameter names do not change."""
     two_times.prepare(model)
-    for block in (*model.blocks, *getattr(model, "vace_blocks", ())):
+    for block in blocks_of(model):
         block.attn2.set_processor(TextAttention())
         for attention in (block.attn1, block.attn2):
             for name in ("norm_q", "norm_k", "norm_added_k"):

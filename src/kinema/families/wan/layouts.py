@@ -1,6 +1,6 @@
 """Convert tensors in the original or ComfyUI's layout to networks. Sizes are derived from shapes, keys renamed by
-diffusers' conversions, and fp8 weights dequantised. Every function checks all keys and shapes before it fills a
-network."""
+diffusers' conversions; small weights (weights/stored) stay as they are stored. Every function checks all keys and
+shapes before it fills a network."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights.folder import load_part
+from ...weights.stored.contract import Stored
+from ...weights.stored.layers import can_hold, place
 from . import autoencoder_22, fun, fun_layout, variants
 from .detect import file_facts, file_signs
 
-State = dict[str, torch.Tensor]
+State = dict[str, Any]
+"""Tensors, and `Stored` weights, by name."""
 
 HEAD_DIM = 128
 PATCH = (1, 2, 2)
 PREFIX = "model.diffusion_model."
-FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 PLACES = "img_emb.emb_pos"
 """Position embeddings of the image states, in the network for a first and a last frame."""
-SCALES = (".scale_weight", ".weight_scale")
-MARKS = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
 
 
 def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM) -> Any:
@@ -33,15 +33,17 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
     from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
+    state = dict(state)  # diffusers' conversion empties what it is given
     if any(key.startswith(PREFIX) for key in state):
         state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
-    state = dequantised(state, dtype)
     entries = {key: {"shape": list(value.shape)} for key, value in state.items()}
     facts = file_facts(entries)
     if facts is None:
         raise ModelError("not a Wan transformer in the original or ComfyUI layout.")
     special = variants.supported(file_signs("", entries, facts))
-    additional = fun.split(state) if fun_layout.is_fun(special) else {}
+    additional = {key: _tensor(value, dtype) for key, value in fun.split(state).items()} if fun_layout.is_fun(
+        special
+    ) else {}  # fmt: skip
     width, head = facts["width"], state["head.head.weight"]
     if width % head_dim:
         raise ModelError(f"its width must be a multiple of {head_dim}, the size of Wan's attention heads, got {width}.")
@@ -113,7 +115,7 @@ def text_encoder_from(state: State, dtype: torch.dtype) -> Any:
 
     if "token_embedding.weight" in state:
         state = {_umt5_name(key): value for key, value in state.items()}
-    state = dequantised({key: value for key, value in state.items() if key != "spiece_model"}, dtype)
+    state = {key: value for key, value in state.items() if key != "spiece_model"}
     first, bias = "encoder.block.0.layer.{}", "SelfAttention.relative_attention_bias.weight"
     try:
         vocabulary, width = state["shared.weight"].shape
@@ -132,6 +134,10 @@ def text_encoder_from(state: State, dtype: torch.dtype) -> Any:
         relative_attention_num_buckets=buckets,
         feed_forward_proj="gated-gelu",
     )
+    if any(isinstance(value, Stored) for value in state.values()):
+        network = _fill(UMT5EncoderModel, config, state, dtype, tied=("encoder.embed_tokens.weight",))
+        network.encoder.embed_tokens = network.shared
+        return network
     return _transformers(UMT5EncoderModel, config, state, dtype, ("encoder.embed_tokens.weight",))
 
 
@@ -140,7 +146,9 @@ def image_encoder_from(state: State, head_dim: int = 80) -> tuple[Any, Any]:
     from shapes."""
     from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
-    state = dequantised({key: value for key, value in state.items() if key.startswith("vision_model.")}, torch.float32)
+    state = {
+        key: _tensor(value, torch.float32) for key, value in state.items() if key.startswith("vision_model.")
+    }  # fmt: skip
     embeddings = "vision_model.embeddings"
     if f"{embeddings}.patch_embedding.weight" not in state:
         raise ModelError("not a CLIP vision encoder in transformers' layout.")
@@ -159,38 +167,30 @@ def image_encoder_from(state: State, head_dim: int = 80) -> tuple[Any, Any]:
     return _transformers(CLIPVisionModel, config, state, torch.float32, ()), processor
 
 
-def dequantised(state: State, dtype: torch.dtype) -> State:
-    """Multiply fp8 weights by their scale (one number, or one per row), convert to `dtype`, and drop the tensors of the
-    quantisation."""
-    scales = {key[: -len(mark)]: state[key] for key in state for mark in SCALES if key.endswith(mark)}
-    found: State = {}
-    for key, value in state.items():
-        if key.endswith(MARKS):
-            continue
-        if value.dtype in FLOAT8:
-            value = value.float()
-            scale = scales.get(key.removesuffix(".weight"))
-            if scale is not None:
-                value = value * scale.float().reshape(-1, *[1] * (value.ndim - 1))
-            value = value.to(dtype)
-        elif not value.is_floating_point() and not key.endswith("position_ids"):
-            raise ModelError(f"{key} is {value.dtype}; only fp8 quantisation is supported.")
-        found[key] = value
-    return found
+def _tensor(value: torch.Tensor | Stored, dtype: torch.dtype) -> torch.Tensor:
+    return value.widened(dtype) if isinstance(value, Stored) else value
 
 
-def _fill(kind: Any, config: dict[str, Any], state: State, dtype: torch.dtype) -> Any:
-    """Build a diffusers network from these tensors without a second copy. Parts that the class keeps in float32 stay
-    float32."""
+def _fill(kind: Any, config: Any, state: State, dtype: torch.dtype, tied: tuple[str, ...] = ()) -> Any:
+    """Build a network from these tensors without a second copy. Parts that the class keeps in float32 stay float32.
+    Stored weights stay as they are in layers that can hold them. tied: parameters that are others of the state."""
     with torch.device("meta"):
-        network = kind(**config)
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    _compare(wanted, {name: tuple(value.shape) for name, value in state.items()})
-    keep = set(network._keep_in_fp32_modules or ())
-    state = {
-        name: value.to(torch.float32 if keep.intersection(name.split(".")) else dtype) for name, value in state.items()
-    }
-    network.load_state_dict(state, strict=True, assign=True)
+        network = kind(config) if not isinstance(config, dict) else kind(**config)
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if name not in tied}
+    _compare(wanted, {name: tuple(value.shape) for name, value in state.items() if name not in tied})
+    keep = set(network._keep_in_fp32_modules or ()) if isinstance(config, dict) else set()
+    stored: dict[str, Stored] = {}
+    tensors: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        wide = bool(keep.intersection(name.split(".")))
+        if isinstance(value, Stored) and not wide and can_hold(network.get_submodule(name.rpartition(".")[0])):
+            stored[name] = value
+        elif name not in tied:
+            own = torch.float32 if wide else dtype
+            tensors[name] = _tensor(value, own).to(own)
+    found = network.load_state_dict(tensors, strict=False, assign=True)
+    assert not found.unexpected_keys and set(found.missing_keys) <= {*stored, *tied}
+    place(network, stored, dtype)
     return network
 
 

@@ -33,7 +33,7 @@ from ...weights.device import precision
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
 from .adapter_names import ADAPTER_NAMES
-from .cards import GRIDS
+from .cards import GRIDS, is_vace
 from .options import WanOptions
 from .parts import WanCond, WanParts
 
@@ -53,7 +53,11 @@ class WanFamily:
             denoisers = {experts.HIGH: parts.transformer, experts.LOW: parts.transformer_2}
         self.denoisers = denoisers
         networks = [parts.text_encoder, *denoisers.values(), parts.vae, parts.image_encoder, parts.tiny_decoder]
-        self.residency = Residency(device, [network for network in networks if network is not None])
+        blocks = {each: forward.blocks_of(each) for each in denoisers.values()}
+        self.residency = Residency(
+            device, [network for network in networks if network is not None],
+            blocks={parts.text_encoder: parts.text_encoder.encoder.block, **blocks},
+        )  # fmt: skip
         self.dtype = parts.transformer.dtype
         self.space = decode.space_factor(parts.vae)
         self.patch = parts.transformer.config.patch_size[1]
@@ -107,7 +111,7 @@ class WanFamily:
             known = i2v.condition(plan, prepared, self.encode_pixels)
             known = motion.carried(known, prepared.paths, options.track_temperature, options.track_points)
             concat = known.to(self.device, self.dtype)
-        if self.card.variant == "vace":
+        if is_vace(self.card.variant):
             # Encoding stays in float32 in every profile: errors of bfloat16 add up over the causal frames.
             control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
             control = control.to(self.device, self.dtype)

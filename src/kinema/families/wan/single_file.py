@@ -11,7 +11,10 @@ import torch
 from ...core.errors import ModelError
 from ...weights import quantised
 from ...weights.folder import load_part
+from ...weights.gguf_header import is_gguf
 from ...weights.headers import header
+from ...weights.stored.codes import read_stored
+from ...weights.stored.gguf import read_gguf
 from .detect import recognise
 from .file_parts import found_parts, missing, tokenizer_folder
 from .layouts import image_encoder_from, text_encoder_from, transformer_from, vae_from
@@ -28,7 +31,7 @@ def load_files(location: Path, dtype: torch.dtype, second: Path | None = None) -
     found: dict[str, Any] = found_parts(location)
     more = (*found.values(), *([second] if second is not None else []))
     for file in (location, *more):
-        quantised.refuse(file)
+        quantised.refuse(file, quantised.STORED)
     text_file = found["text_encoder"]
     folder = tokenizer_folder(location, text_file)
     text_state = read(text_file)
@@ -49,14 +52,18 @@ def load_files(location: Path, dtype: torch.dtype, second: Path | None = None) -
     )
 
 
-def read(file: Path) -> dict[str, torch.Tensor]:
-    """Memory-map the tensors of a file. ModelError if it cannot be read."""
+def read(file: Path) -> dict[str, Any]:
+    """Memory-map the tensors of a file; small weights are `Stored`. ModelError if it cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    header(file)
+    if is_gguf(file):
+        return dict(read_gguf(file))
+    notes = header(file).get("__metadata__") or {}
     try:
-        return load_file(file)
+        return dict(read_stored(load_file(file), quantised.noted_layers(file, notes)))
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from None
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: cannot be read: {error}.") from None
 
@@ -78,7 +85,7 @@ def _build(file: Path | None, build: Any, *more: Any) -> Any:
     return _named(file, build, read(file), *more)
 
 
-def _named(file: Path, build: Any, state: dict[str, torch.Tensor], *more: Any) -> Any:
+def _named(file: Path, build: Any, state: dict[str, Any], *more: Any) -> Any:
     """Build a network; errors name the file."""
     try:
         return build(state, *more)

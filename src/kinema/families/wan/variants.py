@@ -14,7 +14,7 @@ from . import fun_layout
 
 SUPPORTED = (
     "text to video, image to video, first and last frame, VACE and ATI of Wan 2.1, text and image to video of Wan 2.2 "
-    "A14B and TI2V-5B, and Fun-InP, Fun-Control and Fun-Camera of both"
+    "A14B and TI2V-5B, VACE-Fun A14B, and Fun-InP, Fun-Control and Fun-Camera of both"
 )
 
 
@@ -137,11 +137,11 @@ def supported(signs: Signs) -> str:
 
 
 def kind_of(signs: Signs) -> str:
-    """The kind of a supported model, a key of cards.ACCEPTS: t2v, i2v, flf2v, inp, ati or vace; of Wan 2.2, t2v-a14b or
-    i2v-a14b, with -high or -low for one expert alone, and ti2v, inp-2.2, inp-5b; or a
+    """The kind of a supported model, a key of cards.ACCEPTS: t2v, i2v, flf2v, inp, ati or vace; of Wan 2.2, t2v-a14b,
+    i2v-a14b or vace-a14b, with -high or -low for one expert alone, and ti2v, inp-2.2, inp-5b; or a
     Fun-Control or Fun-Camera (fun_layout.py)."""
     if signs.kind == "vace":
-        return "vace"
+        return _expert("vace-a14b", signs) if signs.experts or second_generation(signs.name) else "vace"
     if special := supported(signs):
         return special
     said = words(signs.name)
@@ -205,9 +205,6 @@ def _by_shape(signs: Signs) -> str | None:
         return "Fun-Control 1.0"
     if channels == 32:
         return "Fun-Camera 1.1"
-    if signs.kind == "vace":
-        experts = signs.experts or second_generation(signs.name)
-        return "VACE-Fun A14B (Wan 2.2)" if experts else None
     if channels == 36 and not signs.images and "fun" in said and signs.experts:
         return "Fun-InP A14B (Wan 2.2) with both experts"
     return None

@@ -57,7 +57,7 @@ class WanLearner:
         self, clips: Bucket, held_out: Bucket, caption_of: CaptionOf, *, batch: int, drop: float, still: float
     ) -> FlowTask:  # fmt: skip
         extra = {}
-        if self.family.card.variant == "vace":
+        if self.family.card.variant.startswith("vace"):
             extra["control_hidden_states"] = self.empty_context(clips.height, clips.width)
         return FlowTask(
             self.network, self.states, caption_of, clips, held_out, extra=extra, device=self.device, batch=batch,

@@ -1,0 +1,118 @@
+"""How a model's weights are placed on a GPU, by arithmetic before any is read: all of them, one network at a time, or
+block by block (weights/residency.py does it)."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ..core.card import Card
+from ..core.errors import RequestError
+from ..core.plan import Estimate, Plan
+from ..core.registry import family_module
+from .estimate import arithmetic, device_name, weights_bytes
+
+WHOLE, NETWORKS, BLOCKS = "whole", "one network at a time", "block by block"
+HEADROOM = 0.75
+"""Share of the GPU's memory that weights may take (weights/residency.py)."""
+USUAL_GB = (6, 8, 10, 12, 16, 24, 32, 40, 48, 80, 96, 141)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """way: WHOLE, NETWORKS or BLOCKS. gpu_gb: the most on the GPU. ram_gb: weights that wait in the CPU's memory; with
+    BLOCKS they are pinned there, if half of the free memory suffices."""
+
+    way: str
+    gpu_gb: float
+    ram_gb: float
+
+
+def ways(card: Card, clip_gb: float, device: str) -> list[Placement]:
+    """Every way for a clip whose activations take clip_gb (10^9 bytes), from the fastest to the smallest."""
+    network = card.network
+    total = weights_bytes(network, device) / 1e9
+    others = network.model_copy(update={"experts": 0})
+    rest = weights_bytes(others, device) / 1e9  # text encoder and autoencoder
+    denoiser = (total - rest) / max(1, network.experts)
+    text = rest - network.autoencoder_parameters * 4 / 1e9
+    found = [Placement(WHOLE, total + clip_gb, 0.0), Placement(NETWORKS, max(denoiser + clip_gb, text), total)]
+    if getattr(family_module(card.family), "BLOCK_BY_BLOCK", False):
+        layers = network.layers + network.hint_layers
+        # Two blocks, what is outside of blocks (a twentieth), and the vocabulary of a text encoder.
+        least = max(denoiser * (2 / layers + 0.05) + clip_gb, text * 0.3)
+        found.append(Placement(BLOCKS, least, total))
+    return found
+
+
+def chosen(card: Card, clip_gb: float, device: str, memory_gb: float) -> Placement | None:
+    """The fastest way that fits a GPU of memory_gb (10^9 bytes); None if none does."""
+    whole, *others = ways(card, clip_gb, device)
+    if whole.gpu_gb <= memory_gb and whole.gpu_gb - clip_gb <= HEADROOM * memory_gb:
+        return whole
+    return next((each for each in others if each.gpu_gb <= memory_gb), None)
+
+
+def smallest_gb(card: Card, clip_gb: float, device: str, way: str) -> int | None:
+    """The smallest usual GPU (in its maker's GB) on which a way fits; None if none does or the family has no such
+    way."""
+    for size in USUAL_GB:
+        memory = size * 2**30 / 1e9
+        for each in ways(card, clip_gb, device):
+            if each.way == way and each.gpu_gb <= memory and (
+                way != WHOLE or each.gpu_gb - clip_gb <= HEADROOM * memory
+            ):  # fmt: skip
+                return size
+    return None
+
+
+def with_way(cost: Estimate, plan: Plan, card: Card, memory_gb: float | None = None) -> Estimate:
+    """The estimate with the way on this GPU. memory_gb: of the GPU; by default what its driver tells, if it is one of
+    this machine. RequestError if no way fits."""
+    memory = gpu_memory_gb().get(cost.device) if memory_gb is None else memory_gb
+    if memory is None or not plan.uses_model:
+        return cost
+    clip_gb = cost.gb - weights_bytes(card.network, cost.device) / 1e9
+    way = chosen(card, clip_gb, cost.device, memory)
+    if way is None:
+        least = min(each.gpu_gb for each in ways(card, clip_gb, cost.device))
+        size = next((f"{each} GB" for each in USUAL_GB if each * 2**30 / 1e9 >= least), f"{least:.0f} GB")
+        raise RequestError(
+            f"{card.id} at {plan.width}x{plan.height}, {plan.frames} frames, needs about {least:.1f} GB of the GPU's "
+            f"memory, at least; {cost.device} has {memory:.1f} GB.",
+            field="model", value=card.id, legal=f"a GPU of {size}, a smaller size, or fewer frames",
+        )  # fmt: skip
+    return cost.model_copy(
+        update={"gb": round(min(way.gpu_gb, cost.gb), 2), "way": way.way, "ram_gb": round(way.ram_gb, 2)}
+    )
+
+
+def fit(family: Any, plan: Plan) -> None:
+    """Let a loaded family place its weights anew for a plan's clip, by what is free on its GPU now."""
+    again = getattr(getattr(family, "residency", None), "fit", None)
+    if again is not None and plan.uses_model and str(family.device).startswith("cuda"):
+        name = device_name(str(family.device))
+        again(arithmetic(plan, family.card, name).gb * 1e9 - weights_bytes(family.card.network, name))
+
+
+@cache
+def gpu_memory_gb() -> dict[str, float]:
+    """The memory of this machine's GPUs by name, in 10^9 bytes, as `nvidia-smi` tells it; the least of equal names."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return {}
+    command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found: dict[str, float] = {}
+    for row in csv.reader(lines):
+        if len(row) == 2 and row[1].strip().isdecimal():
+            name, memory = row[0].strip(), int(row[1]) * 2**20 / 1e9
+            found[name] = min(memory, found.get(name, memory))
+    return found
