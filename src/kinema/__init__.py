@@ -138,7 +138,7 @@ def evaluate(
     clips: Path | str,
     against: Path | str | None = None,
     *,
-    metrics: Sequence[str],
+    metrics: str | Sequence[str],
     out: Path | str | None = None,
     workers: int | None = None,
     resume: bool = False,
@@ -147,10 +147,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure a folder of clips, or one clip, alone or against another (docs/yardsticks.md).
 
-    metrics: names from `kinema evaluate --list`. out: folder for report.html, report.json and the rows of a run that
-    `resume` continues. workers: processes; the result is the same for any number. settings: device, features, pictures,
-    protocol, tracker. Raises RequestError before any frame is read, ModelError, MediaError if no clip can be measured;
-    clips that cannot be are named in `failed`. progress: as for `generate`.
+    metrics: names from `kinema evaluate --list`, or all. out: folder for report.html, report.json and the rows of a
+    run that `resume` continues. workers: processes; the result is the same for any number. settings: device, features,
+    pictures, protocol, tracker. Raises RequestError before any frame is read, ModelError, MediaError if no clip can be
+    measured; clips that cannot be are named in `failed`. progress: as for `generate`.
     """
     from pathlib import Path
 

@@ -37,7 +37,7 @@ def evaluate_set(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        option("--metrics", panel=HERE, metavar="NAME,...", help="Names from --list. Several: commas, or repeat it."),
+        option("--metrics", panel=HERE, metavar="NAME,...", help="Names from --list, or all. Several: commas."),
     ] = None,
     against: Annotated[
         Path | None,
@@ -64,7 +64,7 @@ def evaluate_set(
         str | None,
         option(
             "--features", panel=HERE, metavar="NAME",
-            help="Video encoder of fvd: mini-i3d, i3d:FILE, videomae:MODEL.",
+            help="Video encoder of fvd: mini-i3d, pixel-statistics, i3d:FILE, videomae:MODEL.",
         ),
     ] = None,
     pictures: Annotated[
@@ -190,6 +190,7 @@ def _end(failed: Sequence[Any]) -> None:
 
 def _list(settings: Any, as_json: bool) -> None:
     from ..evaluation.yardsticks.table import YARDSTICKS
+    from ..evaluation.yardsticks.vbench_semantic import NOT_COMPUTED
 
     found = []
     for name, make in YARDSTICKS.items():
@@ -201,7 +202,8 @@ def _list(settings: Any, as_json: bool) -> None:
     rows = [(each["name"], each["title"], each["better"], needs[each["against"]]) for each in found]
     widths = [max(len(row[column]) for row in rows) if rows else 0 for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    answer({"metrics": found}, as_json, "\n".join(lines))
+    lines += ["", f"Not computed, of VBench: {', '.join(NOT_COMPUTED)}."]
+    answer({"metrics": found, "not_computed": NOT_COMPUTED}, as_json, "\n".join(lines))
 
 
 def _command(

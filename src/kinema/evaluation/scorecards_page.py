@@ -44,7 +44,8 @@ def _intro(found: Mapping[str, dict[str, Any]]) -> str:
 def _summary(found: Mapping[str, dict[str, Any]]) -> str:
     rows = []
     for name, card in found.items():
-        task, measures = next(iter(card["table"].items()))
+        task = next(name for name in card["tasks"] if name in card["table"])
+        measures = card["table"][task]
         profile = card["settings"]["profiles"][0]
         cells = [cell(measures.get(measure, {}).get(profile)) for measure in SUMMARY]
         made = ", ".join(f"{value:.2f} s" for value in card["seconds_a_clip"].values()) or ""

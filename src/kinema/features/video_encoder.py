@@ -21,6 +21,8 @@ from ..core.errors import RequestError
 from ..core.near import nearest
 from .clip_input import as_network_input, resized
 from .i3d_torchscript import TorchScriptI3d
+from .pixel_statistics import NAME as PIXELS
+from .pixel_statistics import PixelStatistics
 from .text_and_pictures import digest_of
 from .videomae import VideoMae
 
@@ -47,8 +49,8 @@ class VideoEncoder(Protocol):
 def video_encoder(name: str = MINI, device: str = "cpu") -> VideoEncoder:
     """Load an encoder. Nothing is fetched. Raises RequestError for other names, WeightsMissing, ModelError.
 
-    `mini-i3d`: shipped. `i3d`: the TorchScript file of `kinema models pull i3d`; `i3d:FILE`: this one.
-    `videomae:MODEL`: a folder or hub id of transformers."""
+    `mini-i3d`: shipped. `pixel-statistics`: no network (pixel_statistics.py). `i3d`: the TorchScript file of `kinema
+    models pull i3d`; `i3d:FILE`: this one. `videomae:MODEL`: a folder or hub id of transformers."""
     kind, _, model = name.partition(":")
     if kind not in ENCODERS:
         raise RequestError(
@@ -86,6 +88,6 @@ class MiniI3d:
 
 
 ENCODERS: dict[str, Callable[[str, str, str], VideoEncoder]] = {
-    MINI: MiniI3d, "i3d": TorchScriptI3d, "videomae": VideoMae,
+    MINI: MiniI3d, PIXELS: PixelStatistics, "i3d": TorchScriptI3d, "videomae": VideoMae,
 }  # fmt: skip
-LEGAL = "mini-i3d, i3d, i3d:FILE, videomae:MODEL"
+LEGAL = "mini-i3d, pixel-statistics, i3d, i3d:FILE, videomae:MODEL"

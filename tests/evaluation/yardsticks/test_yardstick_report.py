@@ -56,6 +56,7 @@ def test_the_schema_of_the_json(saved):
     assert json.loads((out / report_page.JSON).read_text()) == json.loads(json.dumps(data))
     assert set(data) == {
         "format", "kinema", "date", "command", "seconds", "clips", "against", "figures", "failed", "differing",
+        "not_computed",
     }  # fmt: skip
     assert data["format"] == 1 and set(data["clips"]) == {"path", "count", "frames", "sizes", "fps"}
     assert data["clips"] | {"path": ""} == {

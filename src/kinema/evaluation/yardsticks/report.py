@@ -30,6 +30,7 @@ def to_dict(found: Evaluation, command: Sequence[str] = ()) -> dict[str, Any]:
         "clips": _side(found, GIVEN),
         "against": _side(found, OTHER) if found.against is not None else None,
         "figures": {figure.name: _figure(figure) for figure in found.figures},
+        "not_computed": found.not_computed,
         "failed": [
             {"side": each.side, "clip": each.clip, "metric": each.yardstick, "reason": each.reason}
             for each in found.failed
@@ -58,6 +59,7 @@ def as_text(found: Evaluation) -> str:
                 f"{each.name}: {_ends(each)[0]} {_named(worst)}"
                 + (f"; {_ends(each)[1]} {_named(best)}" if best else "")
             )
+    lines += [f"Not computed: {name}: {why}" for name, why in found.not_computed.items()]
     lines += [f"Note: {clip}{_of(side)}: {how}" for side, clip, how in found.differing[:MOST_LINES]]
     lines += _more(len(found.differing), "differ in size or frame rate")
     lines += [f"Left out: {failed_text(each)}" for each in found.failed[:MOST_LINES]]
@@ -83,8 +85,9 @@ def extremes(figure: Figure) -> tuple[list[tuple[str, float]], list[tuple[str, f
 
 
 def plain(facts: dict[str, Any]) -> str:
-    """A protocol or facts on one line."""
-    return ", ".join(f"{name} {_value(value)}" for name, value in facts.items() if value is not None)
+    """A protocol or facts on one line. Reasons are in the list of what was not computed."""
+    shown = {name: value for name, value in facts.items() if value is not None and name != "why_not"}
+    return ", ".join(f"{name} {_value(value)}" for name, value in shown.items())
 
 
 def failed_text(each: FailedClip) -> str:

@@ -31,6 +31,9 @@ def html(found: Evaluation, data: dict[str, Any]) -> str:
     pictures = ClipPictures()
     parts = [f"<h1>Evaluation of {text(found.path)}</h1>", _about(data), _table(found)]
     parts += [_section(found, each, pictures) for each in found.figures]
+    if found.not_computed:
+        rows = [[text(name), text(why)] for name, why in found.not_computed.items()]
+        parts.append(f"<section><h2>Not computed</h2>{page.table(['metric', 'reason'], rows)}</section>")
     if found.failed:
         rows = [[text(failed_text(each))] for each in found.failed[:MOST_LISTED]]
         more = len(found.failed) - MOST_LISTED

@@ -41,8 +41,8 @@ class Figure:
 @dataclass
 class Evaluation:
     """The figures of a set of clips. shapes: by side and clip (frames that were read, height, width, fps). failed:
-    files that were left out. differing: (side, clip, how its size or rate differs from most). Save it with
-    `report.save`."""
+    files that were left out. differing: (side, clip, how its size or rate differs from most). not_computed: metrics of
+    `all` and parts of `vbench` that could not be measured, with the reason. Save it with `report.save`."""
 
     path: Path
     against: Path | None
@@ -53,6 +53,7 @@ class Evaluation:
     failed: list[FailedClip] = field(default_factory=list)
     differing: list[tuple[str, str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    not_computed: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Figure:
         """The figure of a yardstick. Raises KeyError."""

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import MediaError, RequestError
+from ...core.errors import KinemaError, MediaError, RequestError
 from ...core.events import Event, OnEvent, Progress, ignore
 from ...core.leftovers import temporary_folder
 from ...core.lock import take
@@ -22,7 +22,8 @@ from .measure import MeasuredRows, MeasureTask, measured, reason_of
 from .read import ClipSet, beside, find_clips
 from .result import GIVEN, OTHER, Evaluation, FailedClip, Figure, partner
 from .store import FILE, RowStore, key_of, pack, written
-from .table import YARDSTICKS, chosen
+from .table import ALL, YARDSTICKS, chosen, named
+from .vbench_semantic import WHY_NOT
 
 CLIPS_PER_WORKER = 16
 """A process takes seconds to start: by default there is one for so many clips."""
@@ -34,7 +35,7 @@ def evaluate(
     path: Path | str,
     against: Path | str | None = None,
     *,
-    metrics: Sequence[str],
+    metrics: str | Sequence[str],
     settings: YardstickSettings | None = None,
     out: Path | None = None,
     workers: int | None = None,
@@ -54,14 +55,20 @@ def evaluate(
     if workers is not None and workers < 1:
         raise RequestError(f"workers = {workers}.", field="workers", value=workers, legal="1 or more")
     settings = settings or YardstickSettings()
-    yardsticks = chosen(metrics, settings)
-    if not yardsticks:
-        raise RequestError("No metrics were given.", field="metrics", legal=", ".join(YARDSTICKS))
+    names = named(metrics)
+    yardsticks = chosen(names, settings)
+    if not names:
+        raise RequestError("No metrics were given.", field="metrics", legal=", ".join((*YARDSTICKS, ALL)))
     sets, rows = {GIVEN: find_clips(Path(path))}, dict[str, Row]()
-    if against is not None and Path(against).suffix == ".npz":
-        rows = _statistics_of(Path(against), yardsticks)
-    elif against is not None:
+    saved = against is not None and Path(against).suffix == ".npz"
+    if against is not None and not saved:
         sets[OTHER] = find_clips(Path(against), OTHER)
+    if against is not None and saved:
+        rows = _statistics_of(Path(against), yardsticks or [YARDSTICKS["fvd"](settings)])
+    not_computed: dict[str, str] = {}
+    if ALL in names:
+        more, not_computed = _able([name for name in YARDSTICKS if name not in names], settings, sets, rows)
+        yardsticks += more
     check(yardsticks, sets, rows)
     if statistics is not None and not any(hasattr(each, "statistics") for each in yardsticks):
         raise RequestError(
@@ -77,6 +84,8 @@ def evaluate(
         found.measure(workers, on_event)
         found.add_statistics(rows)
         figures = found.figures()
+        for figure in figures:
+            not_computed = figure.score.facts.get("why_not", {}) | not_computed
         if all(not figure.clips for figure in figures):
             shown = "; ".join(f"{each.clip}: {each.reason}" for each in found.failed[:3])
             raise MediaError(f"{path}: no clip could be measured ({shown}).")
@@ -85,7 +94,7 @@ def evaluate(
     files, others = ({name: file for name, (file, _) in found.clips.get(side, {}).items()} for side in (GIVEN, OTHER))
     return Evaluation(
         Path(path), None if against is None else Path(against), figures, files, others, found.shapes, found.failed,
-        found.differing, round(time.monotonic() - began_s, 3),
+        found.differing, round(time.monotonic() - began_s, 3), not_computed,
     )  # fmt: skip
 
 
@@ -109,6 +118,24 @@ def check(yardsticks: Sequence[Yardstick], sets: dict[str, ClipSet], statistics:
                 )  # fmt: skip
         clips = sets[GIVEN].clips
         each.check(clips, clips if each.name in statistics else others.clips if others is not None else ())
+
+
+def _able(
+    names: Sequence[str], settings: YardstickSettings, sets: dict[str, ClipSet], statistics: Mapping[str, Row]
+) -> tuple[list[Yardstick], dict[str, str]]:
+    """The yardsticks of these names that can measure the sets, and why the others, and VBench's semantic dimensions,
+    cannot."""
+    found: list[Yardstick] = []
+    reasons: dict[str, str] = {}
+    for name in names:
+        each = YARDSTICKS[name](settings)
+        try:
+            check([each], sets, statistics)
+            each.protocol()
+            found.append(each)
+        except KinemaError as error:
+            reasons[name] = str(error)
+    return found, reasons | WHY_NOT
 
 
 class _Run:

@@ -14,6 +14,7 @@ from .pairs import make_lpips, make_psnr, make_ssim
 from .trajectory import TrajectoryError
 from .vbench import DIMENSIONS, VBenchQuality
 from .vbench_camera import AskedCameraMotion
+from .vbench_semantic import refuse
 
 YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
     "fvd": FrechetVideoDistance,
@@ -30,13 +31,25 @@ YARDSTICKS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
 """Makers by name. A maker checks the settings (RequestError) and loads no weights: `measure` does."""
 
 
-def chosen(names: Sequence[str], settings: YardstickSettings) -> list[Yardstick]:
-    """The yardsticks of these names, which may be separated by commas, each once. Raises RequestError."""
-    given = [part.strip() for name in names for part in name.split(",") if part.strip()]
+ALL = "all"
+"""In the place of names: every metric that the given sets and the weights on this machine allow."""
+
+
+def named(metrics: str | Sequence[str]) -> list[str]:
+    """The names of metrics, which may be separated by commas, each once. Raises RequestError for others, which also
+    says what a dimension of VBench would require that is not computed."""
+    words = [metrics] if isinstance(metrics, str) else metrics
+    given = [part.strip() for name in words for part in name.split(",") if part.strip()]
+    legal = ", ".join((*YARDSTICKS, ALL))
     for name in given:
-        if name not in YARDSTICKS:
+        refuse(name, legal)
+        if name not in YARDSTICKS and name != ALL:
             raise RequestError(
-                f"No metric {name!r}.", field="metrics", value=name, legal=", ".join(YARDSTICKS),
-                nearest=nearest(name, list(YARDSTICKS)),
+                f"No metric {name!r}.", field="metrics", value=name, legal=legal, nearest=nearest(name, [*YARDSTICKS]),
             )  # fmt: skip
-    return [YARDSTICKS[name](settings) for name in dict.fromkeys(given)]
+    return list(dict.fromkeys(given))
+
+
+def chosen(metrics: Sequence[str], settings: YardstickSettings) -> list[Yardstick]:
+    """The yardsticks of these names, without `all`. Raises RequestError."""
+    return [YARDSTICKS[name](settings) for name in named(metrics) if name != ALL]

@@ -17,6 +17,7 @@ from .contract import ClipFile, Row, Score, SetClip, Yardstick, YardstickSetting
 from .vbench_consistency import background_consistency, subject_consistency
 from .vbench_motion import DynamicDegree, MotionSmoothness, TemporalFlickering
 from .vbench_quality import AestheticQuality, ImagingQuality
+from .vbench_semantic import WHY_NOT
 
 DIMENSIONS: dict[str, Callable[[YardstickSettings], Yardstick]] = {
     "subject_consistency": subject_consistency,
@@ -73,8 +74,8 @@ class VBenchQuality:
         means = {name: float(np.mean(values)) for name, values in figures.items() if values}
         found = normalise.totals(means)
         facts: dict[str, Any] = {
-            "clips": len(rows), "dimensions": means, "not_computed": list(found.missing), "why_not": self.lacking,
-            "total": "not computed: it needs all dimensions",
+            "clips": len(rows), "dimensions": means, "not_computed": list(found.missing),
+            "why_not": self.lacking | WHY_NOT, "total": "not computed: it needs all dimensions",
         }  # fmt: skip
         if found.quality is None:
             facts["partial_quality"] = found.partial_quality
