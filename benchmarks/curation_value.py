@@ -235,7 +235,7 @@ def main() -> None:
     errors = Errors(given.errors)
     results: dict[str, Any] = {}
     for name, run in runs.items():
-        by_clip = errors.of(torch.load(run / "layers.pt") if run else {})
+        by_clip = errors.of(torch.load(run / "layers.pt", weights_only=True) if run else {})
         results[name] = {"errors": by_clip.tolist()}
         print(f"| {name} | " + " | ".join(shown(by_clip[:, k], 1, 4) for k in range(len(LEVELS))) + " |", flush=True)
     names = [name for name in runs if name != "nothing"]
