@@ -34,10 +34,10 @@ def known_cards() -> list[Card]:
 
 
 def complete(card: Card) -> Card:
-    """The card, completed by its family from the files in its folder (see core/registry.py); unchanged if the model has
-    no folder on this machine. ModelError if the files are damaged."""
+    """The card, completed by its family from the files in its folder or beside its file (see core/registry.py);
+    unchanged if the model has no path on this machine. ModelError if the files are damaged."""
     look, place = getattr(family_module(card.family), "complete", None), own_place(card)
-    return look(card, place) if look is not None and place is not None and place.is_dir() else card
+    return look(card, place) if look is not None and place is not None and exists(place) else card
 
 
 def own_place(card: Card) -> Path | None:

@@ -50,7 +50,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
     ):
         if each is not None:
             each.eval().requires_grad_(False)
-    return WanFamily(extras.complete(card, location) if location.is_dir() else card, parts, device)
+    return WanFamily(extras.complete(card, location), parts, device)
 
 
 def load_folder(folder: Path, dtype: torch.dtype, expert: str = "") -> WanParts:

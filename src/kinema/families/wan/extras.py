@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from ...core.card import Card, Student
 from ...core.errors import ModelError
 from ...core.outside import read_json
+from . import few_step
 from .options import WanOptions
 
 TINY_DECODER = "tiny_decoder"
@@ -25,9 +26,13 @@ FEW_STEP = "few_step"
 ADAPTER = "pytorch_lora_weights.safetensors"
 
 
-def complete(card: Card, folder: Path) -> Card:
-    """The card with the options and profiles that the folder's parts support. ModelError if few_step.json is
-    damaged."""
+def complete(card: Card, place: Path) -> Card:
+    """The card with the options and profiles that the parts of a model's folder, or the files beside it, support.
+    ModelError if few_step.json is damaged."""
+    return few_step.complete(_of_folder(card, place) if place.is_dir() else card, place)
+
+
+def _of_folder(card: Card, folder: Path) -> Card:
     fast = card.profiles["fast"]
     options = dict(card.options)
     if (folder / TINY_DECODER / "config.json").is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -31,7 +32,21 @@ from ...diffusion.steps import COND, SKIPPED
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, experts, forward, fun, fun_camera, fun_layout, i2v, motion, prepare, ti2v, vace
+from . import (
+    cpu_autoencoder,
+    decode,
+    experts,
+    few_step,
+    forward,
+    fun,
+    fun_camera,
+    fun_layout,
+    i2v,
+    motion,
+    prepare,
+    ti2v,
+    vace,
+)
 from .adapter_names import ADAPTER_NAMES
 from .cards import GRIDS, is_vace
 from .options import WanOptions
@@ -69,7 +84,9 @@ class WanFamily:
             forward.prepare(denoiser)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        return self.parts.files
+        own = self.parts.folder
+        students = few_step.paths(plan.student, own) if plan.student else ()
+        return (*self.parts.files, *(file for file in students if own is None or own not in file.parents))
 
     # -- before the loop -------------------------------------------------------------------------------------------
 
@@ -83,8 +100,8 @@ class WanFamily:
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
-        student = self._student(plan)
-        self._use_styles(prepared.styles, student)
+        students = self._students(plan)
+        self._use_styles(prepared.styles, students)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
         weigh = options.prompt_weights != "off"
@@ -131,7 +148,7 @@ class WanFamily:
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
-            states, image, concat, control, scale, source, prepared.styles, student, references, grid,
+            states, image, concat, control, scale, source, prepared.styles, students, references, grid,
             plan.low_precision, known, levels, cameras, reference, options.skip.layers,
         )  # fmt: skip
 
@@ -177,18 +194,17 @@ class WanFamily:
             self.gray = {other: old for other, old in self.gray.items() if other[:-1] == key[:-1]} | {key: latents}
         return latents
 
-    def _use_styles(self, styles: tuple[tuple[str, float], ...], student: Path | None) -> None:
-        for expert, denoiser in self.denoisers.items():
+    def _use_styles(self, styles: tuple[tuple[str, float], ...], students: tuple[Path, ...]) -> None:
+        for (expert, denoiser), student in zip(self.denoisers.items(), itertools.cycle(students or (None,))):
             adapters.use(denoiser, experts.styles_of(styles, expert), student, names=ADAPTER_NAMES)
 
-    def _student(self, plan: Plan) -> Path | None:
-        """The file of the plan's few-step student. ModelError if this model has no such student."""
-        if not plan.student:
-            return None
-        file = self.parts.folder / plan.student if self.parts.folder else None
-        if file is None or not file.is_file():
+    def _students(self, plan: Plan) -> tuple[Path, ...]:
+        """The file of the plan's few-step student, or those of both experts; empty without one. ModelError if they are
+        not there."""
+        found = few_step.paths(plan.student, self.parts.folder) if plan.student else ()
+        if plan.student and not found:
             raise ModelError(f"{self.card.id} has no few-step student {plan.student}.")
-        return file
+        return found
 
     # -- in the loop -----------------------------------------------------------------------------------------------
 
@@ -254,7 +270,7 @@ class WanFamily:
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
         # Another request may have been encoded since this one; if nothing changed, this costs nothing.
-        self._use_styles(cond.styles, cond.student)
+        self._use_styles(cond.styles, cond.students)
         bound: dict[tuple[str, ...], forward.Bound] = {}
         known = cond.known_BCTHW if span.start == 0 else None
         num_known = 0 if known is None else known.shape[2]

@@ -12,8 +12,8 @@ import torch
 @dataclass(frozen=True)
 class WanCond:
     """The conditions of a request: text states of each branch (1, L, D), channels concatenated to the noise, VACE's
-    context, latents of the source clip (reference images first), the transformer's adapters (styles and the file of a
-    student), and the latents' size."""
+    context, latents of the source clip (reference images first), the transformer's adapters (styles, and the files of
+    a student), and the latents' size."""
 
     text: dict[str, torch.Tensor]
     image_BLD: torch.Tensor | None
@@ -22,7 +22,7 @@ class WanCond:
     control_scale: tuple[float, ...]
     source_BCTHW: torch.Tensor | None
     styles: tuple[tuple[str, float], ...]
-    student: Path | None
+    students: tuple[Path, ...]
     num_references: int
     grid: tuple[int, int]
     low_precision: bool

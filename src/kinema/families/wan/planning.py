@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ...conditions import camera, in_place, inputs, upscale
@@ -14,7 +15,7 @@ from ...core.errors import RequestError
 from ...core.plan import Plan
 from ...core.request import Request
 from ...core.resolve import resolve
-from . import fun_layout, vocabulary
+from . import few_step, fun_layout, vocabulary
 from .options import WanOptions
 
 
@@ -27,6 +28,9 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         found = _on_model_canvas(request, card, known)
     found = _with_low_guidance(found, request)
+    if found.student and Path(found.student).is_absolute():
+        names = " and ".join(Path(file).name for file in few_step.paths(found.student, None))
+        found = found.model_copy(update={"notes": (*found.notes, f"Four steps without guidance, by {names}.")})
     _check_layers(found, card)
     found = _check_skipped(found, card)
     WanOptions.of(found).check_windows()
@@ -50,7 +54,9 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
 
 def _with_low_guidance(found: Plan, request: Request) -> Plan:
     """The plan with the requested guidance for both experts, unless the request has another one for the second."""
-    if "low_guidance" not in found.options or request.guidance is None or "low_guidance" in request.options:
+    if "low_guidance" not in found.options or "low_guidance" in request.options:
+        return found
+    if request.guidance is None and not found.student:
         return found
     return found.model_copy(update={"options": found.options | {"low_guidance": found.guidance}})
 
