@@ -161,6 +161,7 @@ def test_what_is_refused() -> None:
         ({"a.weight": torch.zeros(4, 4, dtype=torch.int8)}, "without a scale"),
         ({"a.weight": torch.zeros(4, 4, dtype=torch.uint8)}, "not NVFP4"),
         ({"a.bias": torch.zeros(4, dtype=torch.int32)}, "a.bias is torch.int32"),
+        ({"a.pre_quant_scale": torch.ones(4)}, "scaled inputs"),
         (
             {"a.weight": torch.zeros(4, 8, dtype=torch.int8), "a.weight_scale": torch.ones(1),
              "a.convrot": torch.ones(1), "a.convrot_groupsize": torch.tensor([8])}, "power of 4",

@@ -120,6 +120,8 @@ def read_stored(state: State, layers: Mapping[str, Any] | None = None) -> dict[s
     for key, value in state.items():
         if key.endswith(MARKS):
             continue
+        if key.endswith(".pre_quant_scale"):
+            raise ModelError(f"{key}: weights for scaled inputs (AWQ in NVFP4) are not supported.")
         packed = value.dtype == torch.uint8 and key.endswith(".weight")
         if packed or value.dtype in FLOAT8 or value.dtype == torch.int8:
             found[key] = _stored(state, key, value)
