@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -140,7 +141,11 @@ def test_exports_are_training_sets(dataset, tmp_path):
     out, _ = dataset
     for shards in (False, True):
         target = tmp_path / f"set-{shards}"
-        assert export(out, target, shards=shards).clips == 4
+        made = export(out, target, shards=shards)
+        assert (made.clips, made.bare) == (4, 2)
+        figures = [json.loads(line) for line in (target / "figures.jsonl").read_text().splitlines()]
+        assert len(figures) == 2 and all(each["file_name"].endswith(".mp4") and "text" not in each for each in figures)
+        assert all(len(each) > 3 for each in figures)
         found = own_clips.find(target, tmp_path / "unpacked" / str(shards), frames=5, fps=12.0)
         assert not found.refused
         assert sorted(item.info.num_frames for item in found.items) == [12, 13, 14, 15]

@@ -180,7 +180,14 @@ def export(
         found = write_set(dataset, output_, shards=shards, shard_clips=shard_clips, on_event=on_event)
     for name, why in found.failed[:SHOWN]:
         note(f"failed: {name}: {why}")
-    facts = {"folder": str(found.folder), "clips": found.clips, "failed": dict(found.failed)}
+    if found.bare:
+        note(
+            f"{found.bare} of {found.clips} clips have no caption: training takes them without words, or with those of a "
+            ".txt file beside a clip. Their figures are in figures.jsonl."
+        )
+    facts = {
+        "folder": str(found.folder), "clips": found.clips, "without_caption": found.bare, "failed": dict(found.failed),
+    }  # fmt: skip
     answer(facts, as_json, f"{found.folder}: {found.clips} clips")
     if found.failed:
         raise typer.Exit(LOST)

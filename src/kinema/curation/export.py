@@ -24,17 +24,20 @@ from .dataset import TABLE, CurationFile
 from .table import read_rows
 
 MAX_NAME = 80
+FIGURES = "figures.jsonl"
 SHARD_CLIPS = 1000
 _MARKS = ("kept", "reasons", "error")
 
 
 @dataclass(frozen=True)
 class ExportedSet:
-    """clips: written. failed: (clip, reason) of those that could not be read again."""
+    """clips: written. failed: (clip, reason) of those that could not be read again. bare: clips without a caption, whose
+    figures are in figures.jsonl."""
 
     folder: Path
     clips: int
     failed: tuple[tuple[str, str], ...]
+    bare: int = 0
 
 
 def export(
@@ -42,8 +45,8 @@ def export(
     on_event: OnEvent = ignore,
 ) -> ExportedSet:  # fmt: skip
     """Write the kept clips to a new folder. A clip that is a whole file is copied, others are encoded again, with their
-    sound. The figures of clips with captions are in metadata.jsonl, or in key.json beside key.mp4 of a shard. Raises
-    RequestError and KinemaError."""
+    sound. The figures of clips with captions are in metadata.jsonl, or in key.json beside key.mp4 of a shard; those of
+    the others, which have no text for a trainer, in figures.jsonl. Raises RequestError and KinemaError."""
     source, target = Path(dataset), Path(out)
     folder = Path(CurationFile.read(source).folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -52,13 +55,16 @@ def export(
         raise RequestError(f"--shard-clips {shard_clips}.", field="shard_clips", value=shard_clips, legal="1 or more")
     total = sum(row["kept"] for row in read_rows(source / TABLE, ["kept"]))
     failed: list[tuple[str, str]] = []
+    bare: list[str] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
         rows = _kept(source / TABLE, total, on_event)
-        written = (_shards if shards else _files)(rows, folder, target, failed, shard_clips)
+        written = (_shards if shards else _files)(rows, folder, target, failed, bare, shard_clips)
+        if bare:
+            write_text(target / FIGURES, "".join(f"{line}\n" for line in bare))
     except OSError as error:
         raise KinemaError(f"{target}: cannot be written ({error.strerror or error}).") from error
-    return ExportedSet(target, written, tuple(failed))
+    return ExportedSet(target, written, tuple(failed), len(bare))
 
 
 def _kept(table: Path, total: int, on_event: OnEvent) -> Iterator[dict[str, Any]]:
@@ -71,8 +77,9 @@ def _kept(table: Path, total: int, on_event: OnEvent) -> Iterator[dict[str, Any]
 
 
 def _files(
-    rows: Iterator[dict[str, Any]], folder: Path, target: Path, failed: list[tuple[str, str]], _shard: int
-) -> int:
+    rows: Iterator[dict[str, Any]], folder: Path, target: Path, failed: list[tuple[str, str]], bare: list[str],
+    _shard: int,
+) -> int:  # fmt: skip
     lines, num = [], 0
     for row in rows:
         name = _name(row, folder)
@@ -84,13 +91,16 @@ def _files(
         num += 1
         if row["caption"]:  # a line must have a text
             lines.append(json.dumps({"file_name": name, "text": row["caption"], **_figures(row)}))
+        else:
+            bare.append(json.dumps({"file_name": name, **_figures(row)}))
     write_text(target / "metadata.jsonl", "".join(f"{line}\n" for line in lines))
     return num
 
 
 def _shards(
-    rows: Iterator[dict[str, Any]], folder: Path, target: Path, failed: list[tuple[str, str]], shard_clips: int
-) -> int:
+    rows: Iterator[dict[str, Any]], folder: Path, target: Path, failed: list[tuple[str, str]], bare: list[str],
+    shard_clips: int,
+) -> int:  # fmt: skip
     """Shards 00000.tar, ... of at most shard_clips clips; the same clips give the same bytes."""
     written, row = 0, next(rows, None)
     while row is not None:
@@ -112,6 +122,8 @@ def _shards(
                     (work / name).unlink()
                     if row["caption"]:  # without one, the clip stands alone: a .json must have a text
                         _add(tar, f"{key}.json", json.dumps({"text": row["caption"], **_figures(row)}).encode())
+                    else:
+                        bare.append(json.dumps({"file_name": name, **_figures(row)}))
                     count += 1
                 row = next(rows, None)
             written += count
