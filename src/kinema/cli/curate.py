@@ -182,8 +182,8 @@ def export(
         note(f"failed: {name}: {why}")
     if found.bare:
         note(
-            f"{found.bare} of {found.clips} clips have no caption: training takes them without words, or with those of a "
-            ".txt file beside a clip. Their figures are in figures.jsonl."
+            f"{found.bare} of {found.clips} clips have no caption: training takes them without words, or with those of "
+            "a .txt file beside a clip. Their figures are in figures.jsonl."
         )
     facts = {
         "folder": str(found.folder), "clips": found.clips, "without_caption": found.bare, "failed": dict(found.failed),

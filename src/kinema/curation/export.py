@@ -17,21 +17,20 @@ from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
 from ..core.leftovers import temporary_folder
 from ..core.whole import whole, write_text
-from ..media.captions import reason
+from ..media.captions import FIGURES, reason
 from ..media.read import probe, read_chunks
 from ..media.write import write
 from .dataset import TABLE, CurationFile
 from .table import read_rows
 
 MAX_NAME = 80
-FIGURES = "figures.jsonl"
 SHARD_CLIPS = 1000
 _MARKS = ("kept", "reasons", "error")
 
 
 @dataclass(frozen=True)
 class ExportedSet:
-    """clips: written. failed: (clip, reason) of those that could not be read again. bare: clips without a caption, whose
+    """clips: written. failed: (clip, reason) of those that could not be read again. bare: those without a caption, whose
     figures are in figures.jsonl."""
 
     folder: Path

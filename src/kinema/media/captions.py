@@ -17,6 +17,8 @@ from ..core.text_file import Text, read_text
 
 FILE_COLUMNS, TEXT_COLUMNS = ("file_name", "video", "path", "file"), ("text", "caption", "prompt")
 METADATA = ("metadata.csv", "metadata.jsonl")
+FIGURES = "figures.jsonl"
+"""Figures of clips without captions, which `kinema curate export` writes."""
 ENDINGS = (".txt", ".TXT")
 MAX_METADATA_BYTES = 64 * 2**20
 MAX_ROW_BYTES = 2**20

@@ -143,7 +143,7 @@ def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> FoundClips
             found.refuse(name, "metadata is read only at the top of the folder")
         elif not (
             suffix == ".txt"
-            or path.name in (*METADATA, FOLDER_NOTE)
+            or path.name in (*METADATA, captions.FIGURES, FOLDER_NOTE)
             or (suffix == ".json" and path.with_suffix("") in existing)
         ):
             found.refuse(name, f"unknown ending {suffix or '(none)'}")
