@@ -30,7 +30,7 @@ _MARKS = ("kept", "reasons", "error")
 
 @dataclass(frozen=True)
 class ExportedSet:
-    """clips: written. failed: (clip, reason) of those that could not be read again. bare: those without a caption, whose
+    """clips: written. failed: (clip, reason) of those that could not be read again. bare: without a caption; their
     figures are in figures.jsonl."""
 
     folder: Path
