@@ -27,7 +27,8 @@ def placed(model: str, size: tuple[int, int], frames: int, memory_gb: float, byt
 @pytest.mark.parametrize(
     ("model", "size", "frames", "byte", "memory_gb", "ram_gb", "way"),
     [
-        ("wan2.2-ti2v-5b", (1280, 704), 121, 2, 8, 32, placement.BLOCKS),
+        ("wan2.2-ti2v-5b", (1280, 704), 121, 2, 24, 32, placement.NETWORKS),
+        ("wan2.2-ti2v-5b", (832, 480), 121, 2, 12, 32, placement.BLOCKS),
         ("wan2.2-t2v-a14b", (832, 480), 81, 1, 12, 64, placement.BLOCKS),
         ("wan2.2-t2v-a14b", (1280, 720), 81, 1, 24, 64, placement.BLOCKS),
         ("wan2.2-t2v-a14b", (832, 480), 81, 2, 80, 96, placement.NETWORKS),
@@ -50,7 +51,7 @@ def test_each_way_needs_less_of_the_gpu_than_the_one_before() -> None:
     for card in store.built_in_cards():
         if not hasattr(card.network, "layers") or not card.network.layers:
             continue
-        found = placement.ways(card, 1.0, GPU)
+        found = placement.ways(card, (1.0, 0.5), GPU)
         assert [each.gpu_gb for each in found] == sorted((each.gpu_gb for each in found), reverse=True), card.id
         assert found[0].gpu_gb == pytest.approx(1 + weights_bytes(card.network, GPU) / 1e9)
 

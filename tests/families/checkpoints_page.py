@@ -86,20 +86,19 @@ def cell(*cells: object) -> str:
     return f"| {' | '.join(str(each) for each in cells)} |"
 
 
-def memory(card) -> tuple[float, float]:
+def memory(card) -> tuple[float, tuple[float, float]]:
     """Gigabytes (10^9 bytes) of a published model on a GPU: weights; a clip at its first trained size and length."""
     conditions = tuple({"kind": "image", "image": PICTURE, "at": name.removeprefix("image:")} for name in card.needs)
     width, height = card.size.trained[0]
     request = Request(model=card.id, conditions=conditions, width=width, height=height, profile="exact")
     network = card.network
     weights = estimate.weights_bytes(network, GPU) / 1e9
-    clip = plan(request, device=GPU).estimate.gb - weights
-    return weights, clip
+    return weights, estimate.peaks_gb(plan(request, device=GPU), card, GPU)
 
 
-def smallest(card, clip_gb: float, way: str) -> str:
+def smallest(card, peaks_gb: tuple[float, float], way: str) -> str:
     """The smallest usual GPU on which a way fits."""
-    found = placement.smallest_gb(card, clip_gb, GPU, way)
+    found = placement.smallest_gb(card, peaks_gb, GPU, way)
     return f"{found} GB" if found else "none"
 
 
@@ -127,7 +126,8 @@ def models() -> list[str]:
         width, height = card.size.trained[0]
         rows.append(cell(
             f"{card.title} (`{card.variant}`)", ", ".join(files), ", ".join(how for how, _ in TESTED[card.variant]),
-            f"{weights:.1f} GB", f"{clip:.1f} GB at {width}x{height}, {card.frames.trained} frames",
+            f"{weights:.1f} GB",
+            f"{clip[0]:.1f} and {clip[1]:.1f} GB at {width}x{height}, {card.frames.trained} frames",
             *(smallest(card, clip, way) for way in (placement.WHOLE, placement.NETWORKS, placement.BLOCKS)),
         ))  # fmt: skip
     return rows

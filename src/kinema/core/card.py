@@ -212,7 +212,8 @@ class ProfileRule(Value):
 class Network(Value):
     """Sizes of the networks, for the estimate. Parameters in units; `width`, `layers` of the denoiser.
     `experts`: denoisers of this size, of which each step uses one. `stored_bytes`: of a denoiser whose weights stay
-    as their file stores them.
+    as their file stores them. `decode_bytes`: of activations per pixel of the frame while a clip is decoded, if they
+    are known.
     `flop_per_cell`: for a UNet, whose levels differ, the cost of a forward per latent cell and frame."""
 
     parameters: int
@@ -229,6 +230,7 @@ class Network(Value):
     bytes_per_parameter: int = 2
     experts: int = 1
     stored_bytes: int | None = None
+    decode_bytes: int = 0
     flop_per_cell: float | None = None
 
 

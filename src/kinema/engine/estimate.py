@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from ..core import windows
 from ..core.card import Card, Network
@@ -115,12 +116,10 @@ def _expected(plan: Plan, card: Card, device: str, from_clip: bool) -> Cost:
 def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Cost:
     """The cost by the number of operations and the device's rate."""
     network = card.network
-    stride = Stride(network.time_stride, network.space_stride, network.patch)
     longest = max((span.num_frames for span in plan.spans), default=0)
     sampled = sum(span.num_frames for span in plan.spans)
     sampling = Sampling.of(plan)
-    seen = windows.context(longest, sampling.context_length or longest, sampling.context_overlap)
-    tokens = stride.tokens(PixelShape(len(seen[0]), plan.height, plan.width))
+    seen, tokens = _seen(plan, network)
     layers = network.layers + network.hint_layers
     forward = 4.0 * tokens**2 * network.width * layers + 2.0 * network.parameters * tokens
     if network.flop_per_cell is not None:
@@ -137,9 +136,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
     if sampling.decoder == "tiny":
         decode *= TINY_DECODER
     rate = _rate(device) * 1e12
-    size = 4 if device == "cpu" else network.bytes_per_parameter
     weights = weights_bytes(network, device)
-    activations = tokens * network.width * size * 24 + 60 * plan.width * plan.height * 4 * 4
     words = 2 * 2.0 * network.text_parameters * network.text_length
     return Cost(
         model=card.id,
@@ -150,9 +147,27 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
         encode_s=(words + given) / rate + ENCODE_OVERHEAD_S,
         sample_s=flop / rate + STEP_OVERHEAD_S * calls * pieces,
         decode_s=decode / rate + DECODE_OVERHEAD_S * len(plan.spans),
-        gb=(weights + activations) / 1e9,
+        gb=weights / 1e9 + max(peaks_gb(plan, card, device)),
         pflop=flop / 1e15,
     )
+
+
+def peaks_gb(plan: Plan, card: Card, device: str) -> tuple[float, float]:
+    """Gigabytes of activations while a clip is sampled, and while it is decoded. Decoding in slices needs the
+    same for any length."""
+    network = card.network
+    size = 4 if device == "cpu" else network.bytes_per_parameter
+    _, tokens = _seen(plan, network)
+    area = plan.width * plan.height
+    return (tokens * network.width * size * 24 + 60 * area * 4 * 4) / 1e9, network.decode_bytes * area / 1e9
+
+
+def _seen(plan: Plan, network: Network) -> tuple[Any, int]:
+    """The context windows of the longest span, and the tokens of one."""
+    longest, sampling = max((span.num_frames for span in plan.spans), default=0), Sampling.of(plan)
+    seen = windows.context(longest, sampling.context_length or longest, sampling.context_overlap)
+    stride = Stride(network.time_stride, network.space_stride, network.patch)
+    return seen, stride.tokens(PixelShape(len(seen[0]), plan.height, plan.width))
 
 
 def start_s(card: Card, device: str) -> float:

@@ -14,7 +14,7 @@ from ..core.card import Card
 from ..core.errors import RequestError
 from ..core.plan import Estimate, Plan
 from ..core.registry import family_module
-from .estimate import arithmetic, device_name, weights_bytes
+from .estimate import device_name, peaks_gb, weights_bytes
 
 WHOLE, NETWORKS, BLOCKS = "whole", "one network at a time", "block by block"
 HEADROOM = 0.75
@@ -24,50 +24,50 @@ USUAL_GB = (6, 8, 10, 12, 16, 24, 32, 40, 48, 80, 96, 141)
 
 @dataclass(frozen=True)
 class Placement:
-    """way: WHOLE, NETWORKS or BLOCKS. gpu_gb: the most on the GPU. ram_gb: weights that wait in the CPU's memory; with
-    BLOCKS they are pinned there, if half of the free memory suffices."""
+    """way: WHOLE, NETWORKS or BLOCKS. gpu_gb: the most on the GPU; weights_gb: the weights of it. ram_gb: weights that
+    wait in the CPU's memory; with BLOCKS they are pinned there, if half of the free memory suffices."""
 
     way: str
     gpu_gb: float
     ram_gb: float
+    weights_gb: float
 
 
-def ways(card: Card, clip_gb: float, device: str) -> list[Placement]:
-    """Every way for a clip whose activations take clip_gb (10^9 bytes), from the fastest to the smallest."""
+def ways(card: Card, peaks_gb: tuple[float, float], device: str) -> list[Placement]:
+    """Every way for a clip, from the fastest to the smallest. peaks_gb: activations of sampling and of decoding."""
     network = card.network
     total = weights_bytes(network, device) / 1e9
     others = network.model_copy(update={"experts": 0})
     rest = weights_bytes(others, device) / 1e9  # text encoder and autoencoder
-    denoiser = (total - rest) / max(1, network.experts)
-    text = rest - network.autoencoder_parameters * 4 / 1e9
-    found = [Placement(WHOLE, total + clip_gb, 0.0), Placement(NETWORKS, max(denoiser + clip_gb, text), total)]
+    denoiser, decoder = (total - rest) / max(1, network.experts), network.autoencoder_parameters * 4 / 1e9
+    text, (sampling, decoding) = rest - decoder, peaks_gb
+    whole = Placement(WHOLE, total + max(peaks_gb), 0.0, total)
+    one = max(denoiser + sampling, text, decoder + decoding)
+    found = [whole, Placement(NETWORKS, one, total, max(denoiser, text, decoder))]
     if getattr(family_module(card.family), "BLOCK_BY_BLOCK", False):
         layers = network.layers + network.hint_layers
         # Two blocks, what is outside of blocks (a twentieth), and the vocabulary of a text encoder.
-        least = max(denoiser * (2 / layers + 0.05) + clip_gb, text * 0.3)
-        found.append(Placement(BLOCKS, least, total))
+        outside = max(denoiser * (2 / layers + 0.05), text * 0.3)
+        least = max(denoiser * (2 / layers + 0.05) + sampling, text * 0.3, decoder + decoding)
+        found.append(Placement(BLOCKS, least, total, outside))
     return found
 
 
-def chosen(card: Card, clip_gb: float, device: str, memory_gb: float) -> Placement | None:
+def fits(way: Placement, memory_gb: float) -> bool:
+    """As weights/residency.py decides: weights take at most their share."""
+    return way.gpu_gb <= memory_gb and way.weights_gb <= HEADROOM * memory_gb
+
+
+def chosen(card: Card, peaks_gb: tuple[float, float], device: str, memory_gb: float) -> Placement | None:
     """The fastest way that fits a GPU of memory_gb (10^9 bytes); None if none does."""
-    whole, *others = ways(card, clip_gb, device)
-    if whole.gpu_gb <= memory_gb and whole.gpu_gb - clip_gb <= HEADROOM * memory_gb:
-        return whole
-    return next((each for each in others if each.gpu_gb <= memory_gb), None)
+    return next((each for each in ways(card, peaks_gb, device) if fits(each, memory_gb)), None)
 
 
-def smallest_gb(card: Card, clip_gb: float, device: str, way: str) -> int | None:
+def smallest_gb(card: Card, peaks_gb: tuple[float, float], device: str, way: str) -> int | None:
     """The smallest usual GPU (in its maker's GB) on which a way fits; None if none does or the family has no such
     way."""
-    for size in USUAL_GB:
-        memory = size * 2**30 / 1e9
-        for each in ways(card, clip_gb, device):
-            if each.way == way and each.gpu_gb <= memory and (
-                way != WHOLE or each.gpu_gb - clip_gb <= HEADROOM * memory
-            ):  # fmt: skip
-                return size
-    return None
+    found = [each for each in ways(card, peaks_gb, device) if each.way == way]
+    return next((size for size in USUAL_GB if found and fits(found[0], size * 2**30 / 1e9)), None)
 
 
 def with_way(cost: Estimate, plan: Plan, card: Card, memory_gb: float | None = None) -> Estimate:
@@ -76,10 +76,10 @@ def with_way(cost: Estimate, plan: Plan, card: Card, memory_gb: float | None = N
     memory = gpu_memory_gb().get(cost.device) if memory_gb is None else memory_gb
     if memory is None or not plan.uses_model:
         return cost
-    clip_gb = cost.gb - weights_bytes(card.network, cost.device) / 1e9
-    way = chosen(card, clip_gb, cost.device, memory)
+    peaks = peaks_gb(plan, card, cost.device)
+    way = chosen(card, peaks, cost.device, memory)
     if way is None:
-        least = min(each.gpu_gb for each in ways(card, clip_gb, cost.device))
+        least = min(each.gpu_gb for each in ways(card, peaks, cost.device))
         size = next((f"{each} GB" for each in USUAL_GB if each * 2**30 / 1e9 >= least), f"{least:.0f} GB")
         raise RequestError(
             f"{card.id} at {plan.width}x{plan.height}, {plan.frames} frames, needs about {least:.1f} GB of the GPU's "
@@ -96,7 +96,7 @@ def fit(family: Any, plan: Plan) -> None:
     again = getattr(getattr(family, "residency", None), "fit", None)
     if again is not None and plan.uses_model and str(family.device).startswith("cuda"):
         name = device_name(str(family.device))
-        again(arithmetic(plan, family.card, name).gb * 1e9 - weights_bytes(family.card.network, name))
+        again(max(peaks_gb(plan, family.card, name)) * 1e9)
 
 
 @cache

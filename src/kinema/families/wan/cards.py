@@ -129,12 +129,17 @@ SIZE_480P = ((832, 480), (480, 832))
 SIZE_720P = ((1280, 720), (720, 1280))
 SIZE_704P = ((1280, 704), (704, 1280))
 
-SIZES_13B: dict[str, int] = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
-SIZES_14B: dict[str, int] = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
+SIZES_13B: dict[str, int] = {
+    "width": 1536, "layers": 30, "text_parameters": 5_680_910_336, "decode_bytes": 19_500,
+}  # fmt: skip
+SIZES_14B: dict[str, int] = {
+    "width": 5120, "layers": 40, "text_parameters": 5_680_910_336, "decode_bytes": 19_500,
+}  # fmt: skip
 SIZES_5B: dict[str, int] = {
     "width": 3072, "layers": 30, "text_parameters": 5_680_910_336, "autoencoder_parameters": 704_688_668,
-    "latent_channels": 48, "space_stride": 16,
+    "latent_channels": 48, "space_stride": 16, "decode_bytes": 21_500,
 }  # fmt: skip
+"""decode_bytes: live tensors of a float32 decoding, counted without numbers (meta tensors) at 832x480 and 720p."""
 _T2V_A14B = Network(parameters=14_288_491_584, **SIZES_14B)
 _I2V_A14B = Network(parameters=14_288_901_184, **SIZES_14B)
 
