@@ -52,6 +52,11 @@ def test_published_names_are_found_for_their_network_only(tmp_path, kind, names)
     if len(names) == 2:
         (models / names[1]).unlink()
         assert few_step.find(kind, model) == (), "one of a pair alone is none"
+        other = models / names[1].replace("v1.1", "v1").replace("v1_", "v2_").replace("Seko-V1.1", "Seko-V1")
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.touch()
+        if other != models / names[1]:
+            assert few_step.find(kind, model) == (), "nor are two of different versions"
 
 
 def lora(file, seed: int) -> None:

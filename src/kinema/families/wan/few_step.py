@@ -8,6 +8,7 @@ and in the `loras` of folders that were added.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,6 +30,7 @@ NAMES = {
 }  # fmt: skip
 """Patterns of files (or folder/file) by kind of network, in lower case; {}: high or low."""
 EXPERTS = ("high", "low")
+HIGH = re.compile(r"(?i)high(?=[\W_]*noise)")
 LEVELS, MOST = 3, 2000
 WIDE = 5120
 """Width of the 14B networks, the only ones with such LoRAs."""
@@ -50,10 +52,14 @@ def find(kind: str, place: Path) -> tuple[Path, ...]:
     """The LoRA for a network, or both of a pair, the one for high noise first; empty if none (or only one) is there."""
     files = sorted(dict.fromkeys(itertools.islice(_files(place), MOST)))
     for pattern in NAMES[kind]:
-        wanted = [pattern.format(expert) for expert in EXPERTS] if "{}" in pattern else [pattern]
-        found = [next((file for file in files if _matches(file, each)), None) for each in wanted]
-        if all(found):
-            return tuple(file for file in found if file is not None)
+        for file in files:
+            if not _matches(file, pattern.format(EXPERTS[0])):
+                continue
+            if "{}" not in pattern:
+                return (file,)
+            other = file.with_name(HIGH.sub("low", file.name))
+            if other != file and other in files:
+                return (file, other)
     return ()
 
 
