@@ -70,7 +70,7 @@ def test_a_clip_by_keyboard_alone_and_after_a_reload(browser, fake):
     )
     assert page.evaluate(SHIFTS) < 0.1, "nothing jumps"
     page.keyboard.press("Escape")
-    assert tab.text("stage-title") == "New clip"
+    tab.until("document.getElementById('stage-title').textContent === 'New clip'")
     tab.close()
 
 
