@@ -49,6 +49,7 @@ def machine(tmp_path, monkeypatch):
     def visible(value: str | None) -> None:
         estimate.this_device.cache_clear()
         estimate.visible_gpus.cache_clear()
+        estimate.listed_gpus.cache_clear()
         if value is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
 
@@ -56,6 +57,7 @@ def machine(tmp_path, monkeypatch):
     yield visible
     estimate.this_device.cache_clear()
     estimate.visible_gpus.cache_clear()
+    estimate.listed_gpus.cache_clear()
 
 
 def test_devices_are_known_by_their_names(machine):

@@ -7,7 +7,7 @@ import pytest
 from kinema.core.errors import RequestError
 from kinema.core.request import Request
 from kinema.engine import placement
-from kinema.engine.estimate import weights_bytes
+from kinema.engine.estimate import listed_gpus, weights_bytes
 from kinema.engine.plan import plan
 from kinema.weights import store
 
@@ -59,10 +59,11 @@ def test_each_way_needs_less_of_the_gpu_than_the_one_before() -> None:
 def test_the_driver_is_asked(monkeypatch, tmp_path) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text(
-        "#!/bin/sh\necho 'NVIDIA GeForce RTX 3060, 12288'\necho 'NVIDIA GeForce RTX 3060, 8192'\necho junk\n"
+        "#!/bin/sh\necho '0, GPU-a, NVIDIA GeForce RTX 3060, 12288'\n"
+        "echo '1, GPU-b, NVIDIA GeForce RTX 3060, 8192'\necho junk\n"
     )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    placement.gpu_memory_gb.cache_clear()
+    listed_gpus.cache_clear()
     assert placement.gpu_memory_gb() == {"NVIDIA GeForce RTX 3060": pytest.approx(8 * GB)}
-    placement.gpu_memory_gb.cache_clear()
+    listed_gpus.cache_clear()

@@ -281,25 +281,52 @@ def this_device() -> str:
 def visible_gpus() -> tuple[str, ...]:
     """Names of the GPUs that torch would find, in the order of CUDA_VISIBLE_DEVICES; none with a CPU build of torch.
     Calls `nvidia-smi`, not torch."""
-    tool = shutil.which("nvidia-smi")
     with suppress(PackageNotFoundError):
         if version("torch").endswith("+cpu"):
             return ()
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if tool is None or chosen == "":
+    if chosen == "":
         return ()
-    command = [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"]
+    gpus = listed_gpus()
+    if chosen is None:
+        return tuple(gpu.name for gpu in gpus)
+    found = []
+    for word in map(str.strip, chosen.split(",")):
+        named = [gpu.name for gpu in gpus if word == gpu.index or gpu.uuid.startswith(word or "-")]
+        if not named:  # CUDA stops at the first unknown device
+            break
+        found.append(named[0])
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class ListedGpu:
+    """A GPU as its driver lists it. memory_gb: in 10^9 bytes; None if it is not told."""
+
+    index: str
+    uuid: str
+    name: str
+    memory_gb: float | None
+
+
+@cache
+def listed_gpus() -> tuple[ListedGpu, ...]:
+    """The GPUs of this machine, by `nvidia-smi`."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    command = [tool, "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
         lines = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return ()
-    gpus = [[part.strip() for part in line.split(",", 2)] for line in lines if line.count(",") >= 2]
-    if chosen is None:
-        return tuple(name for _, _, name in gpus)
     found = []
-    for word in chosen.split(","):
-        named = [name for index, uuid, name in gpus if word.strip() == index or uuid.startswith(word.strip() or "-")]
-        if not named:  # CUDA stops at the first unknown device
-            break
-        found.append(named[0])
+    for line in lines:
+        if line.count(",") < 2:
+            continue
+        index, uuid, rest = (part.strip() for part in line.split(",", 2))
+        name, _, memory = rest.rpartition(",")
+        told = bool(name) and memory.strip().isdecimal()
+        memory_gb = int(memory) * 2**20 / 1e9 if told else None
+        found.append(ListedGpu(index, uuid, name.strip() if told else rest, memory_gb))
     return tuple(found)

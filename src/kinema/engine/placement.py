@@ -3,22 +3,17 @@ block by block (weights/residency.py does it)."""
 
 from __future__ import annotations
 
-import csv
-import shutil
-import subprocess
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from ..core.card import Card
 from ..core.errors import RequestError
 from ..core.plan import Estimate, Plan
 from ..core.registry import family_module
-from .estimate import device_name, peaks_gb, weights_bytes
+from ..weights.headroom import HEADROOM
+from .estimate import device_name, listed_gpus, peaks_gb, weights_bytes
 
 WHOLE, NETWORKS, BLOCKS = "whole", "one network at a time", "block by block"
-HEADROOM = 0.75
-"""Share of the GPU's memory that weights may take (weights/residency.py)."""
 USUAL_GB = (6, 8, 10, 12, 16, 24, 32, 40, 48, 80, 96, 141)
 
 
@@ -99,20 +94,10 @@ def fit(family: Any, plan: Plan) -> None:
         again(max(peaks_gb(plan, family.card, name)) * 1e9)
 
 
-@cache
 def gpu_memory_gb() -> dict[str, float]:
     """The memory of this machine's GPUs by name, in 10^9 bytes, as `nvidia-smi` tells it; the least of equal names."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return {}
-    command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        lines = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
-    except (OSError, subprocess.SubprocessError):
-        return {}
     found: dict[str, float] = {}
-    for row in csv.reader(lines):
-        if len(row) == 2 and row[1].strip().isdecimal():
-            name, memory = row[0].strip(), int(row[1]) * 2**20 / 1e9
-            found[name] = min(memory, found.get(name, memory))
+    for gpu in listed_gpus():
+        if gpu.memory_gb is not None:
+            found[gpu.name] = min(gpu.memory_gb, found.get(gpu.name, gpu.memory_gb))
     return found

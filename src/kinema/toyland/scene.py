@@ -181,6 +181,8 @@ _AXIS = {
     "left": "x", "right": "x", "up": "y", "down": "y", "bounce": "y",
     "pan-left": "x", "pan-right": "x", "tilt-up": "y", "tilt-down": "y",
 }  # fmt: skip
+APART = 0.21
+"""How far from the middle each of two actors is."""
 AMOUNT = {
     "pan": (0.24, 0.3),
     "tilt": (0.22, 0.28),
@@ -212,7 +214,7 @@ def sample_scene(seed: int, world: World = WORLD) -> Scene:
     actors: list[Actor] = []
     flip = rng.random() < 0.5
     for slot, motion in enumerate(motions):
-        side = 0.0 if num_actors == 1 else (0.21 if (slot == 0) == flip else -0.21)
+        side = 0.0 if num_actors == 1 else (APART if (slot == 0) == flip else -APART)
         taken = [(actor.kind, actor.color) for actor in actors]
         actors.append(_sample_actor(rng, world, motion, camera, split, side, taken))
     style = "flat" if "flat" in world.styles else world.styles[0]

@@ -10,11 +10,9 @@ from statistics import mean
 import numpy as np
 
 from .pose import pose
-from .scene import AMOUNT, Actor, Scene
+from .scene import AMOUNT, APART, Actor, Scene
 from .understand import ActorWords, Understanding
 
-APART = 0.21
-"""How far from the middle each of two objects is."""
 ROOM = 0.34
 """How far from the middle the centre of an object may go."""
 GROUND = 0.66

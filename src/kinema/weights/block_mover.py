@@ -29,8 +29,6 @@ class BlockMover:
         self.ready: dict[int, Any] = {}
         self.last: int | None = None
         self.handles: list[Any] = []
-        self.moved = 0
-        """Blocks copied to the device so far."""
 
     def start(self, stay: int = 0) -> None:
         """Move the first blocks to the device for good, and the others at their calls, until `stop`."""
@@ -38,7 +36,6 @@ class BlockMover:
         for index, block in enumerate(self.blocks):
             if index < stay:
                 block.to(self.device)
-                self.moved += 1
                 continue
             held = list(_parts(block))
             if pins:
@@ -103,7 +100,6 @@ class BlockMover:
                 self._copy(index)
                 event = self.stream.record_event()
         self.ready[index] = event
-        self.moved += 1
 
     def _copy(self, index: int) -> None:
         for part, master in self.masters[index]:

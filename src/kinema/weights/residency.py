@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from .block_mover import BlockMover, bytes_of
+from .headroom import HEADROOM
 
-HEADROOM = 0.75
-"""Share of a GPU's free memory above which weights are staged (on the GPU only while they are needed)."""
 SMALL = 0.02
 """Share of that memory below which a staged module does not drive others out."""
 

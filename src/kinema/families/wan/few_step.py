@@ -8,13 +8,13 @@ and in the `loras` of folders that were added.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 from ...core.card import Card, Student
-from ...weights import comfy_folders
+from .file_parts import places
+from .pairs import pair_of
 
 SIGMAS, SHIFT = (1.0, 0.9375, 0.8333, 0.625), 5.0
 NAMES = {
@@ -30,8 +30,7 @@ NAMES = {
 }  # fmt: skip
 """Patterns of files (or folder/file) by kind of network, in lower case; {}: high or low."""
 EXPERTS = ("high", "low")
-HIGH = re.compile(r"(?i)high(?=[\W_]*noise)")
-LEVELS, MOST = 3, 2000
+MOST = 2000
 WIDE = 5120
 """Width of the 14B networks, the only ones with such LoRAs."""
 
@@ -57,9 +56,8 @@ def find(kind: str, place: Path) -> tuple[Path, ...]:
                 continue
             if "{}" not in pattern:
                 return (file,)
-            other = file.with_name(HIGH.sub("low", file.name))
-            if other != file and other in files:
-                return (file, other)
+            if (both := pair_of(file)) is not None:
+                return both
     return ()
 
 
@@ -79,9 +77,7 @@ def paths(text: str, folder: Path | None) -> tuple[Path, ...]:
 def _files(place: Path) -> Iterator[Path]:
     here = place if place.is_dir() else place.parent
     yield from here.glob("*.safetensors")
-    levels = [here, *list(here.parents)[:LEVELS]]
-    folders = [level / root / "loras" for level in levels for root in ("", "models")]
-    for folder in (*folders, *comfy_folders.remembered("loras")):
+    for folder in places(here, ("loras",))[1:]:
         if folder.is_dir():
             yield from folder.rglob("*.safetensors")
 

@@ -68,28 +68,28 @@ def beside(location: Path) -> list[tuple[str, Path | None, str]]:
         return []
     found = found_parts(location)
     wanted = [
-        (part, file, f"{EXAMPLES[part]}; searched {_listed(_places(location, part))}") for part, file in found.items()
+        (part, file, f"{EXAMPLES[part]}; searched {_listed(places(location.parent, FOLDERS[part]))}")
+        for part, file in found.items()
     ]
     text_file = found["text_encoder"]
     if text_file is not None and "spiece_model" not in header(text_file):
-        places = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
-        words = f"a folder; {text_file.name} contains none; searched {_listed(places)}"
+        beside_it = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
+        words = f"a folder; {text_file.name} contains none; searched {_listed(beside_it)}"
         wanted.append(("tokenizer", tokenizer_folder(location, text_file), words))
     return [(part.replace("_", " "), file, words) for part, file, words in wanted]
 
 
-def _places(location: Path, part: str) -> list[Path]:
-    """The folders to search for a part: the transformer's, then ComfyUI's folders at each level above, then those of
-    ComfyUI that were added."""
-    here = location.parent
+def places(here: Path, names: tuple[str, ...]) -> list[Path]:
+    """The folders to search for a file beside a model: its own folder, then ComfyUI's folders of these names at each
+    level above, then those of ComfyUI that were added."""
     levels = [here, *list(here.parents)[:LEVELS]]
-    inside = [level / root / name for level in levels for name in FOLDERS[part] for root in ("", "models")]
-    return [here, *inside, *comfy_folders.remembered(*FOLDERS[part])]
+    inside = [level / root / name for level in levels for name in names for root in ("", "models")]
+    return [here, *inside, *comfy_folders.remembered(*names)]
 
 
 def _find(location: Path, part: str) -> Path | None:
     """The first matching file; within a folder, full precision is preferred to fp8."""
-    for number, place in enumerate(_places(location, part)):
+    for number, place in enumerate(places(location.parent, FOLDERS[part])):
         files = sorted(place.glob("*.safetensors" if number == 0 else "**/*.safetensors")) if place.is_dir() else []
         matching = [file for file in files if any(fnmatch(file.name.lower(), p) for p in PATTERNS[part])]
         if matching:

@@ -73,10 +73,8 @@ def _expert(file: Path) -> tuple[str, detect.SeenFile]:
     if seen is None:
         raise ModelError(f"{file}: not a Wan transformer in the original or ComfyUI layout.")
     kind = variants.kind_of(seen.signs).removesuffix("-high").removesuffix("-low")
-    if kind == "t2v" and seen.signs.width == 5120 and not variants.first_generation(file.name):
-        kind = "t2v-a14b"
-    if kind == "vace" and seen.signs.width == 5120 and not variants.first_generation(file.name):
-        kind = "vace-a14b"
+    if kind in ("t2v", "vace") and seen.signs.width == 5120 and not variants.first_generation(file.name):
+        kind = f"{kind}-a14b"
     if kind not in PAIRED:
         raise ModelError(f"{file}: not one of the two experts of Wan 2.2 A14B, but {kind}.")
     return kind, seen

@@ -39,8 +39,6 @@ GROUP = 256
 class Scaled:
     """Values times one scale, or one per row. Parts: values (rows, K); scale (1,) or (rows, 1), float32."""
 
-    kind: str
-
     def widen(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         values = parts["values"].float()
         return values * parts["scale"] if "scale" in parts else values
@@ -51,7 +49,6 @@ class Rotated:
     """Int8 values times a scale, un-rotated in groups of columns."""
 
     group: int
-    kind: str = "int8-ConvRot"
 
     def widen(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         values = parts["values"].float() * parts["scale"]
@@ -64,8 +61,6 @@ class Rotated:
 class Mxfp8:
     """Float8 times 2^(scale - 127). Parts: values (rows, K); scale (rows, K / 32), uint8."""
 
-    kind: str = "MXFP8"
-
     def widen(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         values, scale = parts["values"].float(), parts["scale"].int() - 127
         rows, columns = values.shape
@@ -76,8 +71,6 @@ class Mxfp8:
 class Nvfp4:
     """Numbers of 4 bits times the scales of their block and of the tensor. Parts: values (rows, K / 2), uint8; scale
     (rows, K / 16), float8; whole (1,), float32."""
-
-    kind: str = "NVFP4"
 
     def widen(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         packed = parts["values"]
@@ -152,7 +145,7 @@ def _stored(state: State, key: str, value: torch.Tensor) -> Stored | torch.Tenso
             raise ModelError(f"{value.shape[1]} columns, no multiple of its ConvRot group of {group}.")
     except (ModelError, ValueError, RuntimeError) as error:
         raise ModelError(f"{key}: {str(error).splitlines()[0]}") from None
-    code = Scaled(str(value.dtype).removeprefix("torch.")) if group is None else Rotated(group)
+    code = Scaled() if group is None else Rotated(group)
     return Stored.of(tuple(value.shape), code, values=value, **({} if shaped is None else {"scale": shaped}))
 
 

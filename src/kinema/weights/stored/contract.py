@@ -16,10 +16,7 @@ CHUNK = 2**24
 
 
 class Code(Protocol):
-    """How bytes become values. kind: its name, as `kinema models check` prints it."""
-
-    @property
-    def kind(self) -> str: ...
+    """How bytes become values."""
 
     def widen(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Some rows of a weight, floating point (rows, K), from their parts."""

@@ -28,10 +28,6 @@ class Blocks:
 
     type: str
 
-    @property
-    def kind(self) -> str:
-        return f"GGUF {self.type}"
-
     def widen(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
         function, num_values, num_bytes = _functions()[self.type]
         packed = parts["values"]
@@ -51,11 +47,6 @@ def _functions() -> dict[str, tuple[Any, int, int]]:
         kind.name: (function, *gguf.GGML_QUANT_SIZES[kind])
         for kind, function in utils.dequantize_functions.items() if kind.name not in PLAIN
     }  # fmt: skip
-
-
-def readable() -> tuple[str, ...]:
-    """The types of tensors that are read."""
-    return (*PLAIN, *_functions())
 
 
 def read_gguf(file: Path) -> dict[str, Stored | torch.Tensor]:
